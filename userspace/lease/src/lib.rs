@@ -1,0 +1,12 @@
+#![deny(unsafe_code)]
+//! What is bound to whom: bindings, the shards that hold them, the pools they are drawn from.
+//!
+//! Pure: no clock, socket, file or thread. `now` comes in; [`BindingDelta`]s come out.
+
+pub mod binding;
+pub mod delta;
+pub mod time;
+
+pub use binding::{BindingRecord, BindingStatus, Lease, LinkKey};
+pub use delta::BindingDelta;
+pub use time::AbsTime;
