@@ -1,0 +1,188 @@
+//! A DHCPv6 client and relay of our own on plain UDP sockets, for what the real ones never send.
+
+use std::io::ErrorKind;
+use std::net::{Ipv6Addr, SocketAddrV6, UdpSocket};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::message::{Client, Message, kind, relay_forward, relay_reply};
+use crate::namespace::Namespace;
+use crate::wait::interrupted;
+
+/// All_DHCP_Relay_Agents_and_Servers (RFC 9915 §7.1).
+const ALL_SERVERS: Ipv6Addr = Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2);
+const CLIENT_PORT: u16 = 546;
+const SERVER_PORT: u16 = 547;
+/// An answer takes well below a millisecond; a machine that is busy with other tests may take longer.
+const RESEND: Duration = Duration::from_millis(500);
+const TRIES: u32 = 8;
+const INTERFACE_ID: &[u8] = b"probe0";
+
+/// A socket inside a namespace that speaks as many clients: directly, or as their relay.
+#[derive(Debug)]
+pub struct Probe {
+    socket: UdpSocket,
+    server: SocketAddrV6,
+    /// The link-address if it speaks as a relay.
+    link: Option<Ipv6Addr>,
+}
+
+impl Probe {
+    /// Clients on the link of `interface`: multicast from port 546.
+    ///
+    /// # Errors
+    /// The socket cannot be had inside the namespace.
+    pub fn direct(namespace: &Namespace, interface: &str) -> Result<Probe> {
+        let (index, _) = namespace.link(interface)?;
+        let own = namespace.link_local(interface)?;
+        let local = SocketAddrV6::new(own, CLIENT_PORT, 0, index);
+        let server = SocketAddrV6::new(ALL_SERVERS, SERVER_PORT, 0, index);
+        Probe::open(namespace, local, server, None)
+    }
+
+    /// Clients behind a relay: unicast from `own`, port 547, to `server`, with one Relay-forward
+    /// layer that says `link`.
+    ///
+    /// # Errors
+    /// The socket cannot be had inside the namespace.
+    pub fn relay(
+        namespace: &Namespace,
+        own: Ipv6Addr,
+        server: Ipv6Addr,
+        link: Ipv6Addr,
+    ) -> Result<Probe> {
+        let local = SocketAddrV6::new(own, SERVER_PORT, 0, 0);
+        let server = SocketAddrV6::new(server, SERVER_PORT, 0, 0);
+        Probe::open(namespace, local, server, Some(link))
+    }
+
+    fn open(
+        namespace: &Namespace,
+        local: SocketAddrV6,
+        server: SocketAddrV6,
+        link: Option<Ipv6Addr>,
+    ) -> Result<Probe> {
+        let socket = namespace
+            .inside(|| UdpSocket::bind(local).with_context(|| format!("cannot bind to {local}")))?;
+        socket.set_read_timeout(Some(Duration::from_millis(50)))?;
+        Ok(Probe {
+            socket,
+            server,
+            link,
+        })
+    }
+
+    /// Sends any bytes to the server.
+    ///
+    /// # Errors
+    /// The socket refuses.
+    pub fn send_bytes(&self, bytes: &[u8]) -> Result<()> {
+        self.socket
+            .send_to(bytes, self.server)
+            .context("cannot send")?;
+        Ok(())
+    }
+
+    /// Sends a message once.
+    ///
+    /// # Errors
+    /// The socket refuses.
+    pub fn send(&self, message: &Message) -> Result<()> {
+        let bytes = message.encode();
+        match self.link {
+            None => self.send_bytes(&bytes),
+            Some(link) => {
+                let peer = peer_of(message);
+                self.send_bytes(&relay_forward(link, peer, INTERFACE_ID, &bytes))
+            }
+        }
+    }
+
+    /// Sends a message until the answer with its transaction id comes.
+    ///
+    /// # Errors
+    /// None comes, or what comes is malformed.
+    pub fn ask(&self, message: &Message) -> Result<Message> {
+        for _ in 0..TRIES {
+            self.send(message)?;
+            if let Some(answer) = self.answer_to(message, RESEND)? {
+                return Ok(answer);
+            }
+            if interrupted() {
+                bail!("interrupted");
+            }
+        }
+        bail!("no answer to a message of type {}", message.kind)
+    }
+
+    /// Waits for the answer to a message that was sent before; none in `limit` gives `None`.
+    ///
+    /// # Errors
+    /// What comes is malformed.
+    pub fn answer_to(&self, message: &Message, limit: Duration) -> Result<Option<Message>> {
+        let start = Instant::now();
+        let mut buffer = [0; 2048];
+        while start.elapsed() < limit {
+            let len = match self.socket.recv_from(&mut buffer) {
+                Ok((len, _)) => len,
+                Err(error)
+                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
+                {
+                    continue;
+                }
+                // An ICMP error for an earlier datagram (no server yet) says nothing about this one.
+                Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
+                Err(error) => return Err(error).context("cannot receive"),
+            };
+            let answer = match self.link {
+                None => Message::decode(&buffer[..len])?,
+                Some(link) => {
+                    let peer = Ipv6Addr::from(<[u8; 16]>::try_from(
+                        buffer.get(18..34).context("a Relay-reply is too short")?,
+                    )?);
+                    let inner = relay_reply(&buffer[..len], link, peer, INTERFACE_ID)?;
+                    Message::decode(&inner)?
+                }
+            };
+            let ours = answer.transaction_id == message.transaction_id
+                && answer.option(crate::message::code::CLIENT_ID)
+                    == message.option(crate::message::code::CLIENT_ID);
+            if ours {
+                if self.link.is_some() && peer_of(&answer) != peer_of(message) {
+                    bail!("the peer-address was not copied");
+                }
+                return Ok(Some(answer));
+            }
+        }
+        Ok(None)
+    }
+
+    /// Solicit, Advertise, Request, Reply; returns the Reply.
+    ///
+    /// # Errors
+    /// One of the two answers does not come or has the wrong type.
+    pub fn four_messages(&self, client: &Client) -> Result<Message> {
+        let advertise = self.ask(&client.solicit())?;
+        if advertise.kind != kind::ADVERTISE {
+            bail!("type {} came for a Solicit", advertise.kind);
+        }
+        let reply = self.ask(&client.request(&advertise)?)?;
+        if reply.kind != kind::REPLY {
+            bail!("type {} came for a Request", reply.kind);
+        }
+        Ok(reply)
+    }
+}
+
+/// A link-local address made of the client's DUID: what a relay would have seen as the source.
+fn peer_of(message: &Message) -> Ipv6Addr {
+    let mut octets = [0; 16];
+    octets[..2].copy_from_slice(&[0xfe, 0x80]);
+    if let Some(duid) = message.option(crate::message::code::CLIENT_ID) {
+        for (to, from) in octets[8..].iter_mut().rev().zip(duid.iter().rev()) {
+            *to = *from;
+        }
+    }
+    Ipv6Addr::from(octets)
+}

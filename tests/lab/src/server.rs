@@ -1,0 +1,272 @@
+//! The server under test: its config, its process, and what it says of itself.
+
+use std::fs;
+use std::net::Ipv6Addr;
+use std::path::{Path, PathBuf};
+use std::process::{Command, ExitStatus};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use crate::namespace::Namespace;
+use crate::process::{Process, Signal, output_of};
+use crate::wait::wait_until;
+
+/// Names the program instead of the one beside the tests.
+const PROGRAM_VARIABLE: &str = "TWINLEASE";
+const START_LIMIT: Duration = Duration::from_secs(15);
+const STOP_LIMIT: Duration = Duration::from_secs(10);
+
+/// The path of the program: `$TWINLEASE`, else the one that cargo built beside this executable.
+///
+/// # Errors
+/// There is none; the message says how to build it.
+pub fn program() -> Result<PathBuf> {
+    if let Some(named) = std::env::var_os(PROGRAM_VARIABLE) {
+        return Ok(PathBuf::from(named));
+    }
+    let own = std::env::current_exe().context("this executable has no path")?;
+    let found = own
+        .ancestors()
+        .skip(1)
+        .take(2)
+        .map(|dir| dir.join("twinlease"));
+    found
+        .into_iter()
+        .find(|path| path.is_file())
+        .context("no twinlease beside the tests: run `cargo build -p twinlease` first")
+}
+
+/// What the lab's config says. The two links of the lab's [topology](crate::topology) are always
+/// in it; the second interface only if it is served.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The served interfaces: `lan0`, `up0`.
+    pub interfaces: Vec<&'static str>,
+    /// `io` of every interface.
+    pub io: &'static str,
+    /// How many workers, each on a core of its own as far as there are cores.
+    pub workers: usize,
+    /// The preferred lifetime in seconds.
+    pub preferred_secs: u32,
+    /// The valid lifetime in seconds.
+    pub valid_secs: u32,
+    /// Whether Solicit may be answered with a Reply.
+    pub rapid_commit: bool,
+}
+
+impl Default for Config {
+    fn default() -> Config {
+        Config {
+            interfaces: vec!["lan0"],
+            io: "auto",
+            workers: 1,
+            preferred_secs: 1800,
+            valid_secs: 3600,
+            rapid_commit: false,
+        }
+    }
+}
+
+/// The first and the last address of the pool on the LAN.
+pub const LAN_POOL: (Ipv6Addr, Ipv6Addr) = (
+    Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x1000),
+    Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 0x1fff),
+);
+/// The prefix pool of the LAN, a /40.
+pub const LAN_PREFIXES: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x8000, 0, 0, 0, 0, 0);
+/// The address pool of the far LAN, a whole /64.
+pub const FAR_POOL: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 2, 0, 0, 0, 0, 0);
+/// The prefix pool of the far LAN, a /40.
+pub const FAR_PREFIXES: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0x9000, 0, 0, 0, 0, 0);
+/// The DNS server that clients are told.
+pub const DNS_SERVER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x53);
+
+impl Config {
+    /// The config file's text with `dir` for state and control socket.
+    pub fn text(&self, dir: &Path) -> String {
+        let cores = std::thread::available_parallelism().map_or(1, usize::from);
+        let cores: Vec<String> = (0..self.workers).map(|w| (w % cores).to_string()).collect();
+        let interfaces: String = self
+            .interfaces
+            .iter()
+            .map(|name| format!("[[interface]]\nname = \"{name}\"\nio = \"{}\"\n\n", self.io))
+            .collect();
+        format!(
+            r#"[server]
+state-dir = "{state}"
+
+[workers]
+cores = [{cores}]
+idle = "sleep"
+
+{interfaces}[lifetimes]
+preferred = "{preferred}s"
+valid = "{valid}s"
+rapid-commit = {rapid_commit}
+
+[options]
+dns-servers = ["{DNS_SERVER}"]
+domain-search = ["example.net"]
+
+[[link]]
+name = "lan"
+interface = "lan0"
+
+[[link.address-pool]]
+range = "{first}-{last}"
+
+[[link.prefix-pool]]
+prefix = "{LAN_PREFIXES}/40"
+delegated-length = 56
+
+[[link]]
+name = "bng-1"
+link-addresses = ["{FAR_POOL}/64"]
+
+[[link.address-pool]]
+range = "{FAR_POOL}/64"
+
+[[link.prefix-pool]]
+prefix = "{FAR_PREFIXES}/40"
+delegated-length = 56
+
+[control]
+socket = "{socket}"
+"#,
+            state = dir.join("state").display(),
+            socket = dir.join("control.sock").display(),
+            cores = cores.join(", "),
+            preferred = self.preferred_secs,
+            valid = self.valid_secs,
+            rapid_commit = self.rapid_commit,
+            first = LAN_POOL.0,
+            last = LAN_POOL.1,
+        )
+    }
+}
+
+/// A running server.
+#[derive(Debug)]
+pub struct Server {
+    process: Process,
+    namespace: Namespace,
+    config: PathBuf,
+    starts: u32,
+}
+
+impl Server {
+    /// Writes the config and starts the server in `namespace`; returns when it answers on its
+    /// control socket.
+    ///
+    /// # Errors
+    /// It ends, or does not answer in time; with its log.
+    pub fn start(namespace: &Namespace, config: &Config) -> Result<Server> {
+        let path = namespace.dir().join("twinlease.toml");
+        fs::write(&path, config.text(namespace.dir()))?;
+        let process = Server::spawn(namespace, &path, 0)?;
+        let mut server = Server {
+            process,
+            namespace: namespace.clone(),
+            config: path,
+            starts: 1,
+        };
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    fn spawn(namespace: &Namespace, config: &Path, starts: u32) -> Result<Process> {
+        let mut command = namespace.command(program()?);
+        command.args(["run", "--config"]).arg(config);
+        namespace.spawn(command, &format!("twinlease-{starts}"))
+    }
+
+    fn wait_until_ready(&mut self) -> Result<()> {
+        let config = self.config.clone();
+        wait_until(
+            "the server to answer on its control socket",
+            START_LIMIT,
+            || {
+                if let Some(status) = self.process.ended()? {
+                    bail!("the server ended ({status}):\n{}", self.process.printed());
+                }
+                Ok(query(&config, &["status", "--json"]).ok())
+            },
+        )?;
+        Ok(())
+    }
+
+    /// The config file.
+    pub fn config(&self) -> &Path {
+        &self.config
+    }
+
+    /// What it has logged since it was started last.
+    pub fn log(&self) -> String {
+        self.process.printed()
+    }
+
+    /// `twinlease status --json`.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn status(&self) -> Result<Status> {
+        let text = query(&self.config, &["status", "--json"])?;
+        Ok(Status(
+            serde_json::from_str(&text).context("status --json printed no JSON")?,
+        ))
+    }
+
+    /// `twinlease leases show LEASE --json`; `None` if there is no such lease.
+    ///
+    /// # Errors
+    /// It does not answer.
+    pub fn lease(&self, lease: &str) -> Result<Option<Value>> {
+        let text = query(&self.config, &["leases", "show", lease, "--json"])?;
+        let shown = text.lines().find(|line| !line.trim().is_empty());
+        shown
+            .map(|line| serde_json::from_str(line).context("leases show printed no JSON"))
+            .transpose()
+    }
+
+    /// SIGKILL.
+    ///
+    /// # Errors
+    /// It has ended already.
+    pub fn kill(&mut self) -> Result<()> {
+        self.process.kill()
+    }
+
+    /// SIGTERM; returns how it ended.
+    ///
+    /// # Errors
+    /// It has ended already, or does not end in time.
+    pub fn terminate(&mut self) -> Result<ExitStatus> {
+        self.process.signal(Signal::TERM)?;
+        self.process.wait(STOP_LIMIT)
+    }
+
+    /// Starts it again on the same config and state after it ended.
+    ///
+    /// # Errors
+    /// It ends, or does not answer in time; with its log.
+    pub fn restart(&mut self) -> Result<()> {
+        self.process = Server::spawn(&self.namespace, &self.config, self.starts)?;
+        self.starts += 1;
+        self.wait_until_ready()
+    }
+}
+
+fn query(config: &Path, arguments: &[&str]) -> Result<String> {
+    output_of(
+        Command::new(program()?)
+            .args(arguments)
+            .arg("--config")
+            .arg(config),
+    )
+}
+
+/// What `twinlease status --json` said.
+#[derive(Debug, Clone)]
+pub struct Status(pub Value);

@@ -1,0 +1,46 @@
+//! Waiting with a time limit, and stopping early when interrupted.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, bail};
+
+/// Between two looks: short beside a packet's way through three programs, long beside a look.
+const PAUSE: Duration = Duration::from_millis(20);
+
+static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+
+/// Makes every wait of the lab end with an error, so that the guards on the stack clean up. For a
+/// signal handler: it only stores a flag.
+pub fn interrupt() {
+    INTERRUPTED.store(true, Ordering::Relaxed);
+}
+
+/// Whether [`interrupt`] was called.
+pub fn interrupted() -> bool {
+    INTERRUPTED.load(Ordering::Relaxed)
+}
+
+/// Looks until `look` gives a value and returns it. An error of `look` ends the waiting at once.
+///
+/// # Errors
+/// After `limit`, naming `what`; on an interrupt; or the error of `look`.
+pub fn wait_until<T>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
+    let start = Instant::now();
+    loop {
+        if let Some(value) = look()? {
+            return Ok(value);
+        }
+        if interrupted() {
+            bail!("interrupted while waiting for {what}");
+        }
+        if start.elapsed() >= limit {
+            bail!("waited {:.1} s in vain for {what}", limit.as_secs_f64());
+        }
+        std::thread::sleep(PAUSE);
+    }
+}
