@@ -5,8 +5,14 @@
 
 pub mod binding;
 pub mod delta;
+pub mod pool;
+pub mod shard;
 pub mod time;
+
+mod sip;
 
 pub use binding::{BindingRecord, BindingStatus, Lease, LinkKey};
 pub use delta::BindingDelta;
+pub use pool::{AllocationKey, Pool, PoolCounts, PoolError, PoolSpec, Positions};
+pub use shard::{BindingId, Shard};
 pub use time::AbsTime;

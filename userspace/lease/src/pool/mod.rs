@@ -1,0 +1,303 @@
+//! Where leases are drawn from.
+//!
+//! A pool numbers its addresses or delegated prefixes as *positions* and hands each to one holder
+//! at a time. Every worker draws from it at once without a lock. Up to [`DENSE_POSITIONS_MAX`]
+//! positions are one atomic bit each; above that no bit is kept at all: a keyed permutation gives
+//! every shard its own part, and the shard's own table says what of it is in use.
+//!
+//! A client's position is a keyed hash of (pool, DUID, kind, IAID), so that it gets the same lease
+//! again even from an empty database, an outsider cannot foretell it, and two servers with the
+//! same key allocate alike (RFC 6853, "identical prefixes").
+//!
+//! What a pool does *not* know: who holds a position, until when, and whether it is quarantined.
+//! A declined lease stays bound in the pool until its ABANDONED binding ends.
+
+mod bitmap;
+mod dense;
+mod permutation;
+mod reserved;
+mod sparse;
+mod spec;
+#[cfg(test)]
+mod tests;
+
+use self::dense::Dense;
+use self::reserved::Reserved;
+use self::sparse::Sparse;
+pub use self::spec::{PoolError, PoolSpec};
+use crate::sip::SipKey;
+use crate::{Lease, Shard};
+use core::fmt;
+use wire::{IaKey, ShardId};
+
+/// A pool of up to this many positions keeps a bit for each: 8 MiB, untouched until used. Above it
+/// a shard's part has at least 2^18 positions, so that drawing by hash seldom meets a used one.
+pub const DENSE_POSITIONS_MAX: u64 = 1 << 26;
+
+/// The server's secret behind every choice of a position. With the same key, pools and salts two
+/// servers allocate alike; without it the choice cannot be foretold.
+#[derive(Clone, Copy)]
+pub struct AllocationKey([u8; 16]);
+
+impl AllocationKey {
+    /// From 16 octets of good randomness.
+    pub fn new(octets: [u8; 16]) -> Self {
+        Self(octets)
+    }
+}
+
+impl fmt::Debug for AllocationKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("AllocationKey(..)")
+    }
+}
+
+/// Which positions a claim may take, by the lowest bit of the address: independent allocation
+/// (RFC 8156 §4.2.1) gives the odd addresses to the primary and the even ones to the secondary.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Positions {
+    /// Every position: a server without partner, and all prefix pools.
+    All,
+    /// Addresses whose lowest bit is 1.
+    Odd,
+    /// Addresses whose lowest bit is 0.
+    Even,
+}
+
+/// How full a pool is. `size == reserved + bound + free` in every value ever returned; while
+/// claims and releases run, `bound` may lag behind them but never exceeds what is taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolCounts {
+    /// All positions.
+    pub size: u128,
+    /// Positions that are never given: reserved interface identifiers and configured reservations.
+    pub reserved: u128,
+    /// Positions taken by bindings, quarantined ones included.
+    pub bound: u128,
+    /// Positions that a claim can still take.
+    pub free: u128,
+}
+
+/// A range of addresses or delegated prefixes that any number of threads draw from.
+#[derive(Debug)]
+pub struct Pool {
+    spec: PoolSpec,
+    reserved: Reserved,
+    positions: SipKey,
+    store: Store,
+}
+
+#[derive(Debug)]
+enum Store {
+    Dense(Dense),
+    Sparse(Sparse),
+}
+
+impl Pool {
+    /// A pool with nothing bound. `salt` sets this pool apart from the server's others: derive it
+    /// from what outlives a restart and is the same on a partner, such as the pool's range.
+    ///
+    /// # Errors
+    /// [`PoolError`] if the spec's range cannot be cut into positions as it says.
+    pub fn new(spec: PoolSpec, key: &AllocationKey, salt: u64) -> Result<Self, PoolError> {
+        spec.check()?;
+        let secret = SipKey::new(key.0);
+        let reserved = Reserved::of(&spec);
+        let store = if spec.count <= u128::from(DENSE_POSITIONS_MAX) {
+            Store::Dense(Dense::new(spec.count as u64, &reserved))
+        } else {
+            Store::Sparse(Sparse::new(
+                spec.count,
+                secret.derive(salt, PURPOSE_PERMUTATION),
+            ))
+        };
+        Ok(Self {
+            positions: secret.derive(salt, PURPOSE_POSITION),
+            spec,
+            reserved,
+            store,
+        })
+    }
+
+    /// What it was made from.
+    pub fn spec(&self) -> &PoolSpec {
+        &self.spec
+    }
+
+    /// Whether `lease` is one of this pool's, reserved ones included.
+    pub fn contains(&self, lease: Lease) -> bool {
+        self.spec.position_of(lease).is_some()
+    }
+
+    /// Whether `lease` is one of this pool's and never drawn: a reserved interface identifier
+    /// (RFC 5453) or a configured reservation.
+    pub fn is_reserved(&self, lease: Lease) -> bool {
+        self.spec
+            .position_of(lease)
+            .is_some_and(|position| self.reserved.contains(position))
+    }
+
+    /// The one shard that may draw `lease`, if its position belongs to one: in a sparse pool.
+    pub fn owner(&self, lease: Lease) -> Option<ShardId> {
+        match &self.store {
+            Store::Dense(_) => None,
+            Store::Sparse(sparse) => Some(sparse.owner(self.spec.position_of(lease)?)),
+        }
+    }
+
+    /// What [`claim`](Self::claim) would give now. Takes nothing: another worker may have it next.
+    pub fn offer(&self, shard: &Shard, ia: &IaKey<'_>) -> Option<Lease> {
+        self.offer_among(shard, ia, Positions::All)
+    }
+
+    /// Takes the lease that this IA's hash leads to, or the next free one; `None` if every
+    /// position is used.
+    ///
+    /// In a sparse pool the shard's table is what makes the claim visible, so
+    /// [`put`](Shard::put) the binding before the next claim for the same shard.
+    #[must_use]
+    pub fn claim(&self, shard: &Shard, ia: &IaKey<'_>) -> Option<Lease> {
+        self.claim_among(shard, ia, Positions::All)
+    }
+
+    /// [`offer`](Self::offer) from one half of the addresses (RFC 8156 §4.2.1).
+    pub fn offer_among(&self, shard: &Shard, ia: &IaKey<'_>, among: Positions) -> Option<Lease> {
+        let parity = self.parity(among);
+        let position = match &self.store {
+            Store::Dense(dense) => dense.offer(self.hash(ia, 0), parity)?,
+            Store::Sparse(_) => self.draw(shard, ia, parity)?,
+        };
+        Some(self.spec.lease_at(position))
+    }
+
+    /// [`claim`](Self::claim) from one half of the addresses (RFC 8156 §4.2.1).
+    #[must_use]
+    pub fn claim_among(&self, shard: &Shard, ia: &IaKey<'_>, among: Positions) -> Option<Lease> {
+        let parity = self.parity(among);
+        let position = match &self.store {
+            Store::Dense(dense) => dense.claim(self.hash(ia, 0), parity)?,
+            Store::Sparse(sparse) => {
+                let position = self.draw(shard, ia, parity)?;
+                sparse.count_bound();
+                position
+            }
+        };
+        Some(self.spec.lease_at(position))
+    }
+
+    /// Takes exactly this lease: a client's hint, or what was advertised. `false` if it is not in
+    /// the pool, reserved, held already, or (sparse) in the part of another shard, whose table
+    /// cannot be asked from here.
+    #[must_use]
+    pub fn claim_exact(&self, shard: &Shard, lease: Lease) -> bool {
+        let Some(position) = self.drawable(lease) else {
+            return false;
+        };
+        match &self.store {
+            Store::Dense(dense) => dense.take(position),
+            Store::Sparse(sparse) => {
+                let free = sparse.owner(position) == shard.id()
+                    && !shard.holds(lease)
+                    && !sparse.is_foreign(shard.id(), position);
+                if free {
+                    sparse.count_bound();
+                }
+                free
+            }
+        }
+    }
+
+    /// Takes the lease of a binding that is already in `shard`'s table: once for each binding
+    /// after recovery, before anything is served. `false` if another binding has it or it is not
+    /// (or no longer) the pool's to give; the binding then lives outside the pool until it ends
+    /// and must not be [`release`](Self::release)d into it.
+    ///
+    /// After a change of the key or of a sparse pool's range, a binding may lie in the part of a
+    /// shard that is not its client's. Such a *foreign* lease is entered in the pool, where the
+    /// part's shard sees it and leaves it alone, until it is released. So that a foreign lease
+    /// and an own one cannot be taken for the same position, adopt all those whose
+    /// [`owner`](Self::owner) is another shard first, in every shard, and the rest after.
+    #[must_use]
+    pub fn adopt(&self, shard: &Shard, lease: Lease) -> bool {
+        let Some(position) = self.drawable(lease) else {
+            return false;
+        };
+        match &self.store {
+            Store::Dense(dense) => dense.take(position),
+            Store::Sparse(sparse) => sparse.adopt(shard.id(), position),
+        }
+    }
+
+    /// Gives back what [`claim`](Self::claim), [`claim_exact`](Self::claim_exact) or
+    /// [`adopt`](Self::adopt) took; once for each. Reserved leases and those of other pools are
+    /// left alone.
+    pub fn release(&self, lease: Lease) {
+        let Some(position) = self.drawable(lease) else {
+            return;
+        };
+        match &self.store {
+            Store::Dense(dense) => dense.release(position),
+            Store::Sparse(sparse) => sparse.release(position),
+        }
+    }
+
+    /// How full it is.
+    pub fn counts(&self) -> PoolCounts {
+        let size = self.spec.count;
+        let reserved = self.reserved.count();
+        let bound = match &self.store {
+            Store::Dense(dense) => dense.bound(),
+            Store::Sparse(sparse) => sparse.bound(),
+        };
+        let bound = u128::from(bound).min(size - reserved);
+        PoolCounts {
+            size,
+            reserved,
+            bound,
+            free: size - reserved - bound,
+        }
+    }
+
+    /// The lease's position if it may be drawn at all.
+    fn drawable(&self, lease: Lease) -> Option<u64> {
+        self.spec
+            .position_of(lease)
+            .filter(|&position| !self.reserved.contains(position))
+    }
+
+    /// The lowest bit that a position must have for its address to be `among` those asked for.
+    fn parity(&self, among: Positions) -> Option<bool> {
+        let first_is_odd = self.spec.unit_len == 128 && self.spec.first & 1 == 1;
+        match among {
+            Positions::All => None,
+            Positions::Odd => Some(!first_is_odd),
+            Positions::Even => Some(first_is_odd),
+        }
+    }
+
+    fn hash(&self, ia: &IaKey<'_>, attempt: u32) -> u64 {
+        let head = [
+            u64::from(ia.iaid.0) << 32 | ia.kind as u64,
+            u64::from(attempt),
+        ];
+        self.positions.prf(&head, ia.duid.octets())
+    }
+
+    /// A position of `shard`'s own part of a sparse pool that is free.
+    fn draw(&self, shard: &Shard, ia: &IaKey<'_>, parity: Option<bool>) -> Option<u64> {
+        let Store::Sparse(sparse) = &self.store else {
+            return None;
+        };
+        (0..sparse::ATTEMPTS_MAX)
+            .map(|attempt| sparse.candidate(shard.id(), self.hash(ia, attempt), parity))
+            .find(|&position| {
+                u128::from(position) < self.spec.count
+                    && !self.reserved.contains(position)
+                    && !shard.holds(self.spec.lease_at(position))
+                    && !sparse.is_foreign(shard.id(), position)
+            })
+    }
+}
+
+const PURPOSE_POSITION: u64 = 1;
+const PURPOSE_PERMUTATION: u64 = 2;

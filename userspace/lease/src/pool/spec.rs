@@ -1,0 +1,156 @@
+//! What a pool consists of, and the arithmetic between its leases and their positions.
+
+use crate::Lease;
+use core::net::Ipv6Addr;
+use thiserror::Error;
+use wire::IaKind;
+
+/// The most positions one pool can have: those of a /64 of addresses.
+const POSITIONS_MAX: u128 = 1 << 64;
+
+/// Why a pool cannot be made from a spec.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum PoolError {
+    /// It has no position, or its last address is before its first.
+    #[error("the pool is empty")]
+    Empty,
+    /// It has more than 2^64 positions.
+    #[error("the pool has more than 2^64 leases; use a /64 of addresses, or longer prefixes")]
+    TooLarge,
+    /// A delegated prefix is not within 1 to 128 bits or is shorter than the pool's own; or
+    /// addresses are not 128 bits long.
+    #[error("a pool cannot consist of leases of length /{0}")]
+    UnitLength(u8),
+    /// The first prefix has bits behind the delegated length.
+    #[error("the pool does not begin at a multiple of its lease length")]
+    Misaligned,
+    /// The number of delegated prefixes is not a power of two.
+    #[error("a prefix pool must be one whole prefix")]
+    NotAPrefix,
+    /// It goes past the last IPv6 address.
+    #[error("the pool goes past the end of the address space")]
+    PastTheEnd,
+}
+
+/// What a pool consists of: `count` leases of length `unit_len`, side by side from `first` on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolSpec {
+    /// Addresses or delegated prefixes.
+    pub kind: IaKind,
+    /// The first address, or the first address of the first delegated prefix.
+    pub first: u128,
+    /// Number of leases; a power of two if they are prefixes.
+    pub count: u128,
+    /// Length of each lease in bits: 128, or the delegated length.
+    pub unit_len: u8,
+    /// Configured reservations, here or elsewhere: positions that overlap one are never drawn.
+    pub reserved: Vec<Lease>,
+}
+
+impl PoolSpec {
+    /// The addresses from `first` to `last`, both included; nothing reserved.
+    ///
+    /// # Errors
+    /// [`PoolError::Empty`], [`PoolError::TooLarge`].
+    pub fn addresses(first: Ipv6Addr, last: Ipv6Addr) -> Result<Self, PoolError> {
+        let (first, last) = (first.to_bits(), last.to_bits());
+        let beyond_first = last.checked_sub(first).ok_or(PoolError::Empty)?;
+        let spec = Self {
+            kind: IaKind::Na,
+            first,
+            count: beyond_first.checked_add(1).ok_or(PoolError::TooLarge)?,
+            unit_len: 128,
+            reserved: Vec::new(),
+        };
+        spec.check()?;
+        Ok(spec)
+    }
+
+    /// All prefixes of length `delegated_len` inside `prefix`; nothing reserved.
+    ///
+    /// # Errors
+    /// [`PoolError::UnitLength`], [`PoolError::TooLarge`], [`PoolError::Misaligned`].
+    pub fn prefixes(prefix: Lease, delegated_len: u8) -> Result<Self, PoolError> {
+        let bits = delegated_len
+            .checked_sub(prefix.len)
+            .ok_or(PoolError::UnitLength(delegated_len))?;
+        let spec = Self {
+            kind: IaKind::Pd,
+            first: prefix.addr,
+            count: 1_u128
+                .checked_shl(u32::from(bits))
+                .ok_or(PoolError::TooLarge)?,
+            unit_len: delegated_len,
+            reserved: Vec::new(),
+        };
+        spec.check()?;
+        if prefix.addr & host_mask(prefix.len) != 0 {
+            return Err(PoolError::Misaligned);
+        }
+        Ok(spec)
+    }
+
+    /// Whether the fields fit together.
+    pub(super) fn check(&self) -> Result<(), PoolError> {
+        let length_fits = match self.kind {
+            IaKind::Na => self.unit_len == 128,
+            IaKind::Pd => (1..=128).contains(&self.unit_len),
+        };
+        if !length_fits {
+            return Err(PoolError::UnitLength(self.unit_len));
+        }
+        if self.count == 0 {
+            return Err(PoolError::Empty);
+        }
+        if self.count > POSITIONS_MAX {
+            return Err(PoolError::TooLarge);
+        }
+        if self.first & host_mask(self.unit_len) != 0 {
+            return Err(PoolError::Misaligned);
+        }
+        if self.kind == IaKind::Pd && !self.count.is_power_of_two() {
+            return Err(PoolError::NotAPrefix);
+        }
+        let units_after_first = (u128::MAX - self.first) >> self.shift();
+        if self.count - 1 > units_after_first {
+            return Err(PoolError::PastTheEnd);
+        }
+        Ok(())
+    }
+
+    /// The last address of the last lease.
+    pub(super) fn last(&self) -> u128 {
+        self.first + ((self.count - 1) << self.shift()) + host_mask(self.unit_len)
+    }
+
+    /// The lease's number in the pool, if it is one of the pool's.
+    pub(super) fn position_of(&self, lease: Lease) -> Option<u64> {
+        if lease.len != self.unit_len || lease.addr & host_mask(lease.len) != 0 {
+            return None;
+        }
+        self.position_over(lease.addr)
+    }
+
+    /// The number of the lease that `addr` lies in, if it lies in one.
+    pub(super) fn position_over(&self, addr: u128) -> Option<u64> {
+        let position = addr.checked_sub(self.first)? >> self.shift();
+        (position < self.count).then_some(position as u64)
+    }
+
+    /// The lease with this number.
+    pub(super) fn lease_at(&self, position: u64) -> Lease {
+        Lease {
+            addr: self.first + (u128::from(position) << self.shift()),
+            len: self.unit_len,
+        }
+    }
+
+    fn shift(&self) -> u32 {
+        128 - u32::from(self.unit_len)
+    }
+}
+
+/// The bits behind the first `len`.
+pub(super) fn host_mask(len: u8) -> u128 {
+    u128::MAX.checked_shr(u32::from(len)).unwrap_or(0)
+}

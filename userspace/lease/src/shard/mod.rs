@@ -1,0 +1,282 @@
+//! The bindings of one slice of the DUID hash space, and the three ways to find one: by IA, by
+//! lease, by when it ends.
+//!
+//! A shard has one writer, the thread that owns it. It knows no pool: who removes a binding gives
+//! its position back, after the removal is on disk.
+//!
+//! Invariants: a lease is in at most one binding; every binding is in both tables; every binding
+//! that ends is in the timing wheel. Apart from growth of its tables nothing here allocates.
+
+mod duids;
+mod slab;
+mod stored;
+#[cfg(test)]
+mod tests;
+mod wheel;
+
+use self::duids::Duids;
+use self::slab::Slab;
+use self::stored::Stored;
+use self::wheel::Wheel;
+use crate::sip::SipKey;
+use crate::{AbsTime, BindingRecord, Lease};
+use core::fmt;
+use hashbrown::HashTable;
+use wire::{IaKey, ShardId};
+
+/// A binding's place in its shard: good until the binding is removed, then given to another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct BindingId(pub u32);
+
+/// See the module.
+pub struct Shard {
+    id: ShardId,
+    tables: SipKey,
+    bindings: Slab<Stored>,
+    duids: Duids,
+    by_ia: HashTable<u32>,
+    by_lease: HashTable<u32>,
+    wheel: Wheel,
+}
+
+impl Shard {
+    /// A shard without bindings. `seed` is the secret of its tables, against clients that choose
+    /// their DUIDs so that they collide; it may differ from run to run.
+    pub fn new(id: ShardId, seed: u64) -> Self {
+        Self {
+            id,
+            tables: SipKey::from_seed(seed),
+            bindings: Slab::new(),
+            duids: Duids::new(),
+            by_ia: HashTable::new(),
+            by_lease: HashTable::new(),
+            wheel: Wheel::new(),
+        }
+    }
+
+    /// Makes room in the tables for `additional` bindings, so that filling it does not rehash.
+    pub fn reserve(&mut self, additional: usize) {
+        let Self {
+            tables,
+            bindings,
+            duids,
+            by_ia,
+            by_lease,
+            ..
+        } = self;
+        by_ia.reserve(additional, |&id| ia_hash(*tables, &bindings[id], duids));
+        by_lease.reserve(additional, |&id| lease_hash(*tables, bindings[id].lease()));
+    }
+
+    /// Which shard it is.
+    pub fn id(&self) -> ShardId {
+        self.id
+    }
+
+    /// Number of bindings.
+    pub fn len(&self) -> usize {
+        self.bindings.len()
+    }
+
+    /// Whether there is no binding.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// All bindings of an IA, in no particular order.
+    pub fn leases_of<'s, 'k>(
+        &'s self,
+        ia: &'k IaKey<'k>,
+    ) -> impl Iterator<Item = (BindingId, BindingRecord<'s>)> + use<'s, 'k> {
+        self.by_ia
+            .iter_hash(hash_of_ia(self.tables, ia))
+            .filter(|&&id| self.bindings[id].is_of(ia, &self.duids))
+            .filter_map(|&id| Some((BindingId(id), self.get(BindingId(id))?)))
+    }
+
+    /// The binding of a lease.
+    pub fn by_lease(&self, lease: Lease) -> Option<(BindingId, BindingRecord<'_>)> {
+        let id = BindingId(self.find(lease)?);
+        Some((id, self.get(id)?))
+    }
+
+    /// Whether there is a binding of this lease, whatever its status.
+    pub fn holds(&self, lease: Lease) -> bool {
+        self.find(lease).is_some()
+    }
+
+    /// The binding at this place, if there is one.
+    pub fn get(&self, id: BindingId) -> Option<BindingRecord<'_>> {
+        self.bindings.get(id.0)?.record(&self.duids)
+    }
+
+    /// Inserts a binding, or replaces the one of the same lease at the same place, whoever held
+    /// it; arms the wheel for its new end.
+    pub fn put(&mut self, record: &BindingRecord<'_>) -> BindingId {
+        let Some(id) = self.find(record.lease) else {
+            return BindingId(self.insert(record));
+        };
+        self.wheel.disarm(&mut self.bindings, id);
+        let old = self.bindings[id];
+        if old.is_of(&record.ia(), &self.duids) {
+            self.bindings[id] = Stored::new(record, old.duid);
+        } else {
+            self.forget_ia(id);
+            self.duids.remove(old.duid);
+            self.bindings[id] = Stored::new(record, self.duids.insert(record.duid));
+            self.index_ia(id);
+        }
+        self.wheel.arm(&mut self.bindings, id);
+        BindingId(id)
+    }
+
+    /// Removes a binding; whether there was one.
+    pub fn remove(&mut self, id: BindingId) -> bool {
+        let BindingId(id) = id;
+        let Some(stored) = self.bindings.get(id).filter(|stored| stored.is_live()) else {
+            return false;
+        };
+        let (lease, duid) = (stored.lease(), stored.duid);
+        self.wheel.disarm(&mut self.bindings, id);
+        self.forget_ia(id);
+        if let Ok(entry) = self
+            .by_lease
+            .find_entry(lease_hash(self.tables, lease), |&other| other == id)
+        {
+            entry.remove();
+        }
+        self.duids.remove(duid);
+        self.bindings.remove(id);
+        true
+    }
+
+    /// Removes bindings whose end is at or before `now`, each after `f` saw it; returns how many.
+    ///
+    /// Looks at no more than `budget` bindings, some of which only move within the wheel, and at
+    /// no binding that neither ends nor moves: call it again while
+    /// [`next_expiry`](Self::next_expiry) is not after `now`. `now` may jump in both directions;
+    /// a binding never goes before its end.
+    pub fn expire(
+        &mut self,
+        now: AbsTime,
+        budget: usize,
+        f: &mut dyn FnMut(&BindingRecord<'_>),
+    ) -> usize {
+        let mut budget = budget;
+        let mut removed = 0;
+        while let Some(id) = self.wheel.next_due(&mut self.bindings, now, &mut budget) {
+            if let Some(record) = self.get(BindingId(id)) {
+                f(&record);
+            }
+            self.remove(BindingId(id));
+            removed += 1;
+        }
+        removed
+    }
+
+    /// When [`expire`](Self::expire) has something to do next: not after the first end of a
+    /// binding, but possibly before it. `None` if no binding ends.
+    pub fn next_expiry(&self) -> Option<AbsTime> {
+        self.wheel.next_wake()
+    }
+
+    /// A slice of all bindings: those at the `max` places from `from` on, and where the next slice
+    /// begins (`None`: this was the last). Begin with 0.
+    ///
+    /// A binding that lives through the whole walk is seen exactly once, whatever else changes
+    /// between the slices; one that comes or goes meanwhile may or may not be seen.
+    pub fn walk(
+        &self,
+        from: u32,
+        max: usize,
+    ) -> (Option<u32>, impl Iterator<Item = BindingRecord<'_>>) {
+        let reached = self.bindings.reached();
+        let max = u32::try_from(max).unwrap_or(u32::MAX);
+        let to = from.saturating_add(max).min(reached);
+        let records = (from..to).filter_map(|id| self.get(BindingId(id)));
+        ((to < reached).then_some(to), records)
+    }
+
+    /// Memory in use by bindings, tables and wheel, octets.
+    pub fn memory_bytes(&self) -> usize {
+        size_of::<Self>()
+            + self.bindings.memory_bytes()
+            + self.duids.memory_bytes()
+            + self.by_ia.allocation_size()
+            + self.by_lease.allocation_size()
+            + self.wheel.memory_bytes()
+    }
+
+    fn find(&self, lease: Lease) -> Option<u32> {
+        self.by_lease
+            .find(lease_hash(self.tables, lease), |&id| {
+                self.bindings[id].lease() == lease
+            })
+            .copied()
+    }
+
+    fn insert(&mut self, record: &BindingRecord<'_>) -> u32 {
+        let duid = self.duids.insert(record.duid);
+        let id = self.bindings.insert(Stored::new(record, duid));
+        self.index_ia(id);
+        let Self {
+            tables,
+            bindings,
+            by_lease,
+            ..
+        } = self;
+        by_lease.insert_unique(lease_hash(*tables, record.lease), id, |&id| {
+            lease_hash(*tables, bindings[id].lease())
+        });
+        self.wheel.arm(&mut self.bindings, id);
+        id
+    }
+
+    fn index_ia(&mut self, id: u32) {
+        let Self {
+            tables,
+            bindings,
+            duids,
+            by_ia,
+            ..
+        } = self;
+        let hash = |id: u32| ia_hash(*tables, &bindings[id], duids);
+        by_ia.insert_unique(hash(id), id, |&id| hash(id));
+    }
+
+    fn forget_ia(&mut self, id: u32) {
+        let hash = ia_hash(self.tables, &self.bindings[id], &self.duids);
+        if let Ok(entry) = self.by_ia.find_entry(hash, |&other| other == id) {
+            entry.remove();
+        }
+    }
+}
+
+impl fmt::Debug for Shard {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Shard")
+            .field("id", &self.id)
+            .field("len", &self.len())
+            .finish_non_exhaustive()
+    }
+}
+
+fn hash_of_ia(tables: SipKey, ia: &IaKey<'_>) -> u64 {
+    tables.hash(
+        &[u64::from(ia.iaid.0) << 32 | ia.kind as u64],
+        ia.duid.octets(),
+    )
+}
+
+fn ia_hash(tables: SipKey, stored: &Stored, duids: &Duids) -> u64 {
+    stored.ia(duids).map_or(0, |ia| hash_of_ia(tables, &ia))
+}
+
+fn lease_hash(tables: SipKey, lease: Lease) -> u64 {
+    let words = [
+        lease.addr as u64,
+        (lease.addr >> 64) as u64,
+        u64::from(lease.len),
+    ];
+    tables.hash(&words, &[])
+}
