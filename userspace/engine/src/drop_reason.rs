@@ -1,0 +1,90 @@
+//! Why a datagram was not answered: one variant a reason, its name the metric's label.
+
+use core::fmt;
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])+ $variant:ident = $label:literal,)+) => {
+        /// Why a datagram was not answered.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[repr(u8)]
+        pub enum DropReason {
+            $($(#[$doc])+ $variant,)+
+        }
+
+        impl DropReason {
+            /// Every reason, in the order of [`index`](Self::index).
+            pub const ALL: [Self; [$($label),+].len()] = [$(Self::$variant),+];
+
+            /// The reason's name in metrics, status and logs. It does not change between versions.
+            pub fn as_str(self) -> &'static str {
+                match self {
+                    $(Self::$variant => $label,)+
+                }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// A message or option is shorter than it says or than it must be.
+    Malformed = "malformed",
+    /// More relay layers than HOP_COUNT_LIMIT (RFC 9915 §7.6).
+    RelayTooDeep = "relay-too-deep",
+    /// A Relay-forward without a Relay Message option (RFC 9915 §9).
+    NoRelayMessage = "no-relay-message",
+    /// A message type that nobody has defined, or that this server has no answer for (RFC 9915 §16).
+    UnknownMessageType = "unknown-message-type",
+    /// Advertise, Reply, Reconfigure or Relay-reply: not for servers (RFC 9915 §16.3, §16.10, §16.11, §16.14).
+    NotForServers = "not-for-servers",
+    /// A client sent it to a unicast address (RFC 9915 §16).
+    Unicast = "unicast",
+    /// No Client Identifier where one is needed (RFC 9915 §16.2, §16.4–§16.9).
+    NoClientId = "no-client-id",
+    /// No Server Identifier where one is needed (RFC 9915 §16.4, §16.6, §16.8, §16.9).
+    NoServerId = "no-server-id",
+    /// A Server Identifier where none may be (RFC 9915 §16.2, §16.5, §16.7).
+    UnexpectedServerId = "unexpected-server-id",
+    /// The Server Identifier of another server (RFC 9915 §16.4, §16.6, §16.8, §16.9, §16.12).
+    OtherServer = "other-server",
+    /// An IA option in an Information-request (RFC 9915 §16.12).
+    UnexpectedIa = "unexpected-ia",
+    /// More IAs in one message, or leases in them, than a server is ready to judge.
+    TooManyLeases = "too-many-leases",
+    /// The client's link is not configured.
+    NoLink = "no-link",
+    /// A Confirm without addresses, or on a link whose prefixes are not known (RFC 9915 §18.3.3).
+    NothingToConfirm = "nothing-to-confirm",
+    /// A Rebind that another server has to answer: none of its IAs is known (RFC 9915 §18.3.5).
+    NothingToRebind = "nothing-to-rebind",
+    /// The answer would not fit into one packet; nothing was changed.
+    ReplyTooLong = "reply-too-long",
+}
+
+impl DropReason {
+    /// Position in [`ALL`](Self::ALL), for an array of counters.
+    pub fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for DropReason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn index_is_the_position_in_all_and_labels_differ() {
+        for (index, reason) in DropReason::ALL.into_iter().enumerate() {
+            assert_eq!(reason.index(), index);
+            let same = DropReason::ALL
+                .into_iter()
+                .filter(|other| other.as_str() == reason.as_str());
+            assert_eq!(same.count(), 1, "{reason}");
+        }
+    }
+}

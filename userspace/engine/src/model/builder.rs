@@ -1,0 +1,457 @@
+//! From what is configured to what is served; refuses what cannot be served.
+
+use super::options::{EncodedOptions, OptionError, OptionValues};
+use super::prefix_table::{PrefixTable, network_mask};
+use super::reservation::{Reservation, ReservationId, Reservations, span};
+use super::{ClientReservations, Link, LinkId, Model, PoolId, ServedPool};
+use crate::ingress::InterfaceId;
+use crate::lifetime::Lifetimes;
+use core::net::Ipv6Addr;
+use lease::{AllocationKey, Lease, LinkKey, Pool, PoolError, PoolSpec};
+use std::collections::{HashMap, HashSet};
+use std::sync::Arc;
+use thiserror::Error;
+use wire::{Duid, IaKind};
+
+/// How long a declined address rests, unless configured: long enough for the other holder of the
+/// address to be found.
+const QUARANTINE_SECS_DEFAULT: u32 = 86_400;
+
+/// Lifetimes unless configured: those of the configuration's documentation.
+const LIFETIMES_DEFAULT: Lifetimes = Lifetimes {
+    preferred_secs: 3 * 86_400,
+    valid_secs: 4 * 86_400,
+};
+
+/// What is configured for one link.
+#[derive(Clone, Debug, Default)]
+pub struct LinkSpec {
+    /// Unique name.
+    pub name: String,
+    /// The interface whose direct clients are on this link, if any.
+    pub interface: Option<InterfaceId>,
+    /// A relay's link-address inside one of these means this link.
+    pub link_addresses: Vec<Lease>,
+    /// Overrides the server's lifetimes.
+    pub lifetimes: Option<Lifetimes>,
+    /// Overrides the server's options, each by itself.
+    pub options: OptionValues,
+    /// Address and prefix pools; those of one kind are tried in this order.
+    pub pools: Vec<PoolConfig>,
+    /// Leases kept for single clients.
+    pub reservations: Vec<ReservationSpec>,
+}
+
+/// A pool of a link.
+#[derive(Clone, Debug)]
+pub struct PoolConfig {
+    /// Its range. What `reserved` holds is kept, and the reservations of all links are added.
+    pub spec: PoolSpec,
+    /// Overrides the link's lifetimes.
+    pub lifetimes: Option<Lifetimes>,
+}
+
+/// What is kept for one client on one link.
+#[derive(Clone, Debug, Default)]
+pub struct ReservationSpec {
+    /// The client's DUID.
+    pub duid: Vec<u8>,
+    /// Its address.
+    pub address: Option<Ipv6Addr>,
+    /// Its delegated prefix.
+    pub prefix: Option<Lease>,
+    /// Overrides the link's lifetimes.
+    pub lifetimes: Option<Lifetimes>,
+}
+
+/// Why there can be no such model.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ModelError {
+    /// The server's or a reserved client's DUID has a length that no DUID has.
+    #[error("`{0}` is not a DUID: it must have 3 to 130 octets")]
+    Duid(String),
+    /// Two links have the same name, or names with the same key.
+    #[error("there are two links `{0}`")]
+    LinkTwice(String),
+    /// Two links on one interface.
+    #[error("links `{0}` and `{1}` both serve the same interface")]
+    InterfaceTwice(String, String),
+    /// The same link-address prefix twice.
+    #[error("links `{0}` and `{1}` both have link-address {2}")]
+    LinkAddressTwice(String, String, Lease),
+    /// A prefix longer than 128 bits or with bits behind its length.
+    #[error("link `{0}`: {1} is not a prefix")]
+    NotAPrefix(String, Lease),
+    /// Valid lifetime 0, or shorter than the preferred one.
+    #[error("{0}: the valid lifetime must not be 0 nor shorter than the preferred one")]
+    Lifetimes(String),
+    /// A pool's range cannot be served.
+    #[error("link `{0}`: {1}")]
+    Pool(String, PoolError),
+    /// Two pools share leases.
+    #[error("pools of link `{0}` and link `{1}` overlap at {2}")]
+    PoolsOverlap(String, String, Ipv6Addr),
+    /// Two reservations share leases.
+    #[error("reservations {0} and {1} overlap")]
+    ReservationsOverlap(Lease, Lease),
+    /// Two reservations of one link for one client.
+    #[error("link `{0}` has two reservations for client {1}")]
+    ReservationTwice(String, String),
+    /// An option's value cannot be sent.
+    #[error("{0}: {1}")]
+    Option(String, OptionError),
+}
+
+/// Collects what is configured and makes a [`Model`] of it.
+#[derive(Debug)]
+pub struct ModelBuilder {
+    server_duid: Vec<u8>,
+    key: AllocationKey,
+    preference: u8,
+    rapid_commit: bool,
+    bind_on_renew: bool,
+    quarantine_secs: u32,
+    lifetimes: Lifetimes,
+    options: OptionValues,
+    links: Vec<LinkSpec>,
+}
+
+impl ModelBuilder {
+    /// A server with this DUID that chooses leases by this key and has no links.
+    pub fn new(server_duid: &[u8], key: AllocationKey) -> Self {
+        Self {
+            server_duid: server_duid.to_vec(),
+            key,
+            preference: 0,
+            rapid_commit: false,
+            bind_on_renew: false,
+            quarantine_secs: QUARANTINE_SECS_DEFAULT,
+            lifetimes: LIFETIMES_DEFAULT,
+            options: OptionValues::default(),
+            links: Vec::new(),
+        }
+    }
+
+    /// Server preference in Advertise messages; 0, the default, is not sent (RFC 9915 §18.3.9).
+    #[must_use]
+    pub fn preference(mut self, preference: u8) -> Self {
+        self.preference = preference;
+        self
+    }
+
+    /// Whether a Solicit with Rapid Commit is answered with a Reply (RFC 9915 §18.3.1). Default: no.
+    #[must_use]
+    pub fn rapid_commit(mut self, enabled: bool) -> Self {
+        self.rapid_commit = enabled;
+        self
+    }
+
+    /// Whether a Renew for an IA that is not known creates a binding (RFC 9915 §18.3.4), and with
+    /// rapid commit a Rebind too (§18.3.5); otherwise the answer is NoBinding. Default: no.
+    #[must_use]
+    pub fn bind_on_renew(mut self, enabled: bool) -> Self {
+        self.bind_on_renew = enabled;
+        self
+    }
+
+    /// How long a declined address is given to nobody, seconds (RFC 9915 §18.3.8). Default: a day.
+    #[must_use]
+    pub fn quarantine_secs(mut self, secs: u32) -> Self {
+        self.quarantine_secs = secs;
+        self
+    }
+
+    /// Lifetimes wherever none are configured nearer. Default: 3 and 4 days.
+    #[must_use]
+    pub fn lifetimes(mut self, lifetimes: Lifetimes) -> Self {
+        self.lifetimes = lifetimes;
+        self
+    }
+
+    /// Options wherever none are configured nearer.
+    #[must_use]
+    pub fn options(mut self, options: OptionValues) -> Self {
+        self.options = options;
+        self
+    }
+
+    /// One more link.
+    #[must_use]
+    pub fn link(mut self, link: LinkSpec) -> Self {
+        self.links.push(link);
+        self
+    }
+
+    /// The model.
+    ///
+    /// # Errors
+    /// [`ModelError`]: the first thing found that cannot be served.
+    pub fn build(self) -> Result<Model, ModelError> {
+        check_duid(&self.server_duid)?;
+        check_lifetimes("server", self.lifetimes)?;
+        let shared_options = Arc::new(encode("server", &self.options)?);
+        let (reservations, reserved_of) = self.reservations()?;
+        let reserved: Vec<Lease> = reserved_of.leases;
+        let mut model = Model {
+            server_duid: self.server_duid.clone().into_boxed_slice(),
+            preference: self.preference,
+            rapid_commit: self.rapid_commit,
+            bind_on_renew: self.bind_on_renew,
+            quarantine_secs: self.quarantine_secs,
+            links: Vec::with_capacity(self.links.len()),
+            interfaces: self.interfaces()?,
+            relayed: self.link_addresses()?,
+            pools: Vec::new(),
+            ranges: Vec::new(),
+            reservations,
+        };
+        let mut keys = HashSet::new();
+        for ((index, spec), clients) in (0..).zip(&self.links).zip(reserved_of.clients) {
+            let key = link_key(&spec.name);
+            if !keys.insert(key.0) {
+                return Err(ModelError::LinkTwice(spec.name.clone()));
+            }
+            let address_pools = self.add_pools(&mut model, index, IaKind::Na, &reserved)?;
+            let prefix_pools = self.add_pools(&mut model, index, IaKind::Pd, &reserved)?;
+            let options = if spec.options == OptionValues::default() {
+                Arc::clone(&shared_options)
+            } else {
+                Arc::new(encode(&spec.name, &spec.options.or(&self.options))?)
+            };
+            model.links.push(Link {
+                name: spec.name.clone().into_boxed_str(),
+                key,
+                prefixes: spec.link_addresses.clone().into_boxed_slice(),
+                address_pools,
+                prefix_pools,
+                reservations: clients,
+                options,
+            });
+        }
+        model.ranges = ranges(&model)?;
+        Ok(model)
+    }
+
+    /// The link of each interface, by the interface's number.
+    fn interfaces(&self) -> Result<Vec<Option<LinkId>>, ModelError> {
+        let mut interfaces: Vec<Option<LinkId>> = Vec::new();
+        for (index, link) in (0..).zip(&self.links) {
+            let Some(interface) = link.interface.map(|id| usize::from(id.0)) else {
+                continue;
+            };
+            if interfaces.len() <= interface {
+                interfaces.resize(interface + 1, None);
+            }
+            if let Some(other) = interfaces[interface].replace(LinkId(index)) {
+                let other = self.links[other.index()].name.clone();
+                return Err(ModelError::InterfaceTwice(other, link.name.clone()));
+            }
+        }
+        Ok(interfaces)
+    }
+
+    fn link_addresses(&self) -> Result<PrefixTable<LinkId>, ModelError> {
+        let mut table = PrefixTable::new();
+        for (index, link) in (0..).zip(&self.links) {
+            for &prefix in &link.link_addresses {
+                check_prefix(&link.name, prefix)?;
+                if let Some(other) = table.insert(prefix, LinkId(index)) {
+                    let other = self.links[other.index()].name.clone();
+                    return Err(ModelError::LinkAddressTwice(
+                        other,
+                        link.name.clone(),
+                        prefix,
+                    ));
+                }
+            }
+        }
+        Ok(table)
+    }
+
+    fn add_pools(
+        &self,
+        model: &mut Model,
+        link: u32,
+        kind: IaKind,
+        reserved: &[Lease],
+    ) -> Result<Box<[PoolId]>, ModelError> {
+        let spec = &self.links[link as usize];
+        let mut ids = Vec::new();
+        for config in spec.pools.iter().filter(|config| config.spec.kind == kind) {
+            let lifetimes = config
+                .lifetimes
+                .or(spec.lifetimes)
+                .unwrap_or(self.lifetimes);
+            check_lifetimes(&spec.name, lifetimes)?;
+            let mut pool_spec = config.spec.clone();
+            pool_spec
+                .reserved
+                .extend(reserved_within(reserved, &pool_spec));
+            // What outlives a restart and is the same on a partner: where the pool begins.
+            let salt = fold(pool_spec.first) ^ u64::from(pool_spec.unit_len);
+            let pool = Pool::new(pool_spec, &self.key, salt)
+                .map_err(|error| ModelError::Pool(spec.name.clone(), error))?;
+            ids.push(PoolId(model.pools.len() as u32));
+            model.pools.push(ServedPool {
+                pool,
+                link: LinkId(link),
+                lifetimes,
+            });
+        }
+        Ok(ids.into_boxed_slice())
+    }
+
+    /// All reservations in the order of their leases, and whose they are, link by link.
+    fn reservations(&self) -> Result<(Reservations, Reserved), ModelError> {
+        let mut flat: Vec<(Lease, Lifetimes, usize, &ReservationSpec)> = Vec::new();
+        for (index, link) in self.links.iter().enumerate() {
+            for spec in &link.reservations {
+                check_duid(&spec.duid)?;
+                let lifetimes = spec.lifetimes.or(link.lifetimes).unwrap_or(self.lifetimes);
+                check_lifetimes(&link.name, lifetimes)?;
+                if let Some(prefix) = spec.prefix {
+                    check_prefix(&link.name, prefix)?;
+                }
+                let leases = spec
+                    .address
+                    .map(Lease::address)
+                    .into_iter()
+                    .chain(spec.prefix);
+                flat.extend(leases.map(|lease| (lease, lifetimes, index, spec)));
+            }
+        }
+        flat.sort_by_key(|(lease, ..)| *lease);
+        if let Some(pair) = flat
+            .windows(2)
+            .find(|pair| span(pair[0].0).1 >= pair[1].0.addr)
+        {
+            return Err(ModelError::ReservationsOverlap(pair[0].0, pair[1].0));
+        }
+        let mut clients = Vec::new();
+        clients.resize_with(
+            self.links.len(),
+            HashMap::<Box<[u8]>, ClientReservations>::new,
+        );
+        for (id, (lease, _, link, spec)) in (0..).zip(&flat) {
+            let client = clients[*link]
+                .entry(spec.duid.as_slice().into())
+                .or_default();
+            let place = if spec.prefix == Some(*lease) {
+                &mut client.prefix
+            } else {
+                &mut client.address
+            };
+            if place.replace(ReservationId(id)).is_some() {
+                let duid = Duid::new(&spec.duid).map(|duid| duid.to_string());
+                let link = self.links[*link].name.clone();
+                return Err(ModelError::ReservationTwice(link, duid.unwrap_or_default()));
+            }
+        }
+        let leases = flat.iter().map(|(lease, ..)| *lease).collect();
+        let reservations = flat
+            .into_iter()
+            .map(|(lease, lifetimes, ..)| Reservation::new(lease, lifetimes))
+            .collect();
+        Ok((
+            Reservations::new(reservations),
+            Reserved { leases, clients },
+        ))
+    }
+}
+
+/// What is reserved: all leases in ascending order, and each link's clients.
+struct Reserved {
+    leases: Vec<Lease>,
+    clients: Vec<HashMap<Box<[u8]>, ClientReservations>>,
+}
+
+/// First and last address of every pool in ascending order.
+fn ranges(model: &Model) -> Result<Vec<(u128, u128, PoolId)>, ModelError> {
+    let mut ranges: Vec<(u128, u128, PoolId)> = (0..)
+        .zip(&model.pools)
+        .map(|(id, served)| {
+            let (first, last) = range(served.pool.spec());
+            (first, last, PoolId(id))
+        })
+        .collect();
+    ranges.sort_unstable_by_key(|(first, ..)| *first);
+    if let Some(pair) = ranges.windows(2).find(|pair| pair[0].1 >= pair[1].0) {
+        let name = |id: PoolId| model.link(model.pool(id).link).name().to_owned();
+        return Err(ModelError::PoolsOverlap(
+            name(pair[0].2),
+            name(pair[1].2),
+            Ipv6Addr::from_bits(pair[1].0),
+        ));
+    }
+    Ok(ranges)
+}
+
+/// First and last address of a pool; saturates for one that goes past the end.
+fn range(spec: &PoolSpec) -> (u128, u128) {
+    let unit = Lease {
+        addr: 0,
+        len: spec.unit_len,
+    };
+    let unit_span = span(unit).1;
+    let shift = 128 - u32::from(spec.unit_len.min(128));
+    let units_span = spec
+        .count
+        .saturating_sub(1)
+        .checked_shl(shift)
+        .unwrap_or(u128::MAX);
+    (
+        spec.first,
+        spec.first
+            .saturating_add(units_span)
+            .saturating_add(unit_span),
+    )
+}
+
+/// Those of the leases, which are in ascending order and do not overlap, that touch the pool.
+fn reserved_within<'r>(leases: &'r [Lease], spec: &PoolSpec) -> &'r [Lease] {
+    let (first, last) = range(spec);
+    let from = leases.partition_point(|lease| span(*lease).1 < first);
+    let to = leases.partition_point(|lease| lease.addr <= last);
+    leases.get(from..to).unwrap_or_default()
+}
+
+/// A hash of the name that is the same for ever, because bindings on disk hold it.
+fn link_key(name: &str) -> LinkKey {
+    // FNV-1a: published, and nobody but the operator chooses names.
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
+        (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)
+    });
+    LinkKey(hash)
+}
+
+fn fold(addr: u128) -> u64 {
+    (addr >> 64) as u64 ^ (addr as u64).rotate_left(32)
+}
+
+fn encode(whose: &str, options: &OptionValues) -> Result<EncodedOptions, ModelError> {
+    options
+        .encode()
+        .map_err(|error| ModelError::Option(whose.to_owned(), error))
+}
+
+fn check_duid(octets: &[u8]) -> Result<(), ModelError> {
+    if Duid::new(octets).is_some() {
+        return Ok(());
+    }
+    let hex: Vec<String> = octets.iter().map(|octet| format!("{octet:02x}")).collect();
+    Err(ModelError::Duid(hex.join(":")))
+}
+
+fn check_prefix(link: &str, prefix: Lease) -> Result<(), ModelError> {
+    if prefix.len <= 128 && prefix.addr & !network_mask(prefix.len) == 0 {
+        return Ok(());
+    }
+    Err(ModelError::NotAPrefix(link.to_owned(), prefix))
+}
+
+fn check_lifetimes(whose: &str, lifetimes: Lifetimes) -> Result<(), ModelError> {
+    if lifetimes.are_possible() {
+        return Ok(());
+    }
+    Err(ModelError::Lifetimes(whose.to_owned()))
+}

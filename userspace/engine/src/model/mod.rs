@@ -1,0 +1,238 @@
+//! What the server serves: links, pools, reservations, options, lifetimes.
+//!
+//! A [`Model`] is immutable but for its pools' atomic positions and is shared by all workers. It
+//! knows nothing of files: the config's reader fills a [`ModelBuilder`].
+
+mod builder;
+mod options;
+mod prefix_table;
+mod reservation;
+#[cfg(test)]
+mod tests;
+
+pub use self::builder::{LinkSpec, ModelBuilder, ModelError, PoolConfig, ReservationSpec};
+pub(crate) use self::options::EncodedOptions;
+pub use self::options::{OptionError, OptionValues};
+use self::prefix_table::{PrefixTable, covers};
+use self::reservation::Reservations;
+pub(crate) use self::reservation::{Reservation, ReservationId};
+use crate::ingress::InterfaceId;
+use crate::lifetime::Lifetimes;
+use lease::{Lease, LinkKey, Pool};
+use std::collections::HashMap;
+use std::sync::Arc;
+use wire::{Duid, IaKind};
+
+/// Everything the engine needs to know of the configuration.
+#[derive(Debug)]
+pub struct Model {
+    pub(crate) server_duid: Box<[u8]>,
+    pub(crate) preference: u8,
+    pub(crate) rapid_commit: bool,
+    pub(crate) bind_on_renew: bool,
+    pub(crate) quarantine_secs: u32,
+    links: Vec<Link>,
+    /// By [`InterfaceId`].
+    interfaces: Vec<Option<LinkId>>,
+    relayed: PrefixTable<LinkId>,
+    pools: Vec<ServedPool>,
+    /// First and last address of each pool, ascending, disjoint.
+    ranges: Vec<(u128, u128, PoolId)>,
+    reservations: Reservations,
+}
+
+/// Position of a link in [`Model::links`]; valid for the model that gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkId(u32);
+
+/// Position of a pool in [`Model::pools`]; valid for the model that gave it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PoolId(u32);
+
+/// A link: where clients are, and what they get there (RFC 9915 §4.1, §13.1).
+#[derive(Debug)]
+pub struct Link {
+    name: Box<str>,
+    key: LinkKey,
+    prefixes: Box<[Lease]>,
+    address_pools: Box<[PoolId]>,
+    prefix_pools: Box<[PoolId]>,
+    reservations: HashMap<Box<[u8]>, ClientReservations>,
+    options: Arc<EncodedOptions>,
+}
+
+/// A pool with the link it serves and the lifetimes of its leases.
+#[derive(Debug)]
+pub struct ServedPool {
+    pub(crate) pool: Pool,
+    pub(crate) link: LinkId,
+    pub(crate) lifetimes: Lifetimes,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct ClientReservations {
+    address: Option<ReservationId>,
+    prefix: Option<ReservationId>,
+}
+
+impl Model {
+    /// All links, in the order of the configuration.
+    pub fn links(&self) -> &[Link] {
+        &self.links
+    }
+
+    /// All pools: link by link, each link's in the order in which they are tried.
+    pub fn pools(&self) -> &[ServedPool] {
+        &self.pools
+    }
+
+    /// The server's own DUID.
+    pub fn server_duid(&self) -> &[u8] {
+        &self.server_duid
+    }
+
+    /// The link of this name's key, as bindings record it; `None` if it is no longer configured.
+    /// Looks at every link: for operators' questions, not for packets.
+    pub fn link_by_key(&self, key: LinkKey) -> Option<&Link> {
+        self.links.iter().find(|link| link.key == key)
+    }
+
+    /// The pool that `lease` is drawn from; `None` if none is configured.
+    pub fn pool_of(&self, lease: Lease) -> Option<&ServedPool> {
+        let after = self
+            .ranges
+            .partition_point(|(first, ..)| *first <= lease.addr);
+        let (_, last, id) = *self.ranges.get(after.checked_sub(1)?)?;
+        let served = self.pool(id);
+        (lease.addr <= last && served.pool.contains(lease)).then_some(served)
+    }
+
+    /// Gives back to its pool, or to the client it is reserved for, a lease that nobody holds any
+    /// more: once for each [`BindingDelta::Remove`](lease::BindingDelta::Remove), when its record
+    /// is on disk and not before. A lease of no pool is left alone.
+    ///
+    /// The engine never does so itself: if another client were given the lease earlier, and that
+    /// were committed earlier, a crash in between would leave two bindings for it.
+    pub fn release(&self, lease: Lease) {
+        if self.reservations.len() > 0 {
+            self.reservations.release(lease);
+        }
+        if let Some(served) = self.pool_of(lease) {
+            served.pool.release(lease);
+        }
+    }
+
+    /// The link that the interface serves clients on directly.
+    pub(crate) fn link_of_interface(&self, interface: InterfaceId) -> Option<LinkId> {
+        *self.interfaces.get(usize::from(interface.0))?
+    }
+
+    /// The link that a relay's link-address lies on: the longest configured prefix around it.
+    pub(crate) fn link_of_address(&self, link_address: u128) -> Option<LinkId> {
+        self.relayed.longest_match(link_address)
+    }
+
+    pub(crate) fn link(&self, id: LinkId) -> &Link {
+        &self.links[id.0 as usize]
+    }
+
+    pub(crate) fn pool(&self, id: PoolId) -> &ServedPool {
+        &self.pools[id.0 as usize]
+    }
+
+    /// What is reserved for this client on this link.
+    pub(crate) fn reservation(
+        &self,
+        link: &Link,
+        duid: Duid<'_>,
+        kind: IaKind,
+    ) -> Option<&Reservation> {
+        let client = link.reservations.get(duid.octets())?;
+        let id = match kind {
+            IaKind::Na => client.address?,
+            IaKind::Pd => client.prefix?,
+        };
+        Some(self.reservations.get(id))
+    }
+
+    /// Notes that a client which `lease` is not reserved for holds it.
+    pub(crate) fn hold_reserved(&self, lease: Lease) {
+        self.reservations.hold(lease);
+    }
+
+    /// Whether the address or prefix belongs on the link: it lies in one of the link's prefixes
+    /// or is one of its pools' or its clients' own. RFC 9915 §18.3.2 "appropriate for the link".
+    pub(crate) fn is_on_link(&self, link: &Link, duid: Duid<'_>, lease: Lease) -> bool {
+        let kind = if lease.len == 128 {
+            IaKind::Na
+        } else {
+            IaKind::Pd
+        };
+        let in_prefix = kind == IaKind::Na && link.prefixes.iter().any(|p| covers(*p, lease.addr));
+        in_prefix
+            || link
+                .pools(kind)
+                .iter()
+                .any(|id| self.pool(*id).pool.contains(lease))
+            || self
+                .reservation(link, duid, kind)
+                .is_some_and(|reservation| reservation.lease == lease)
+    }
+}
+
+impl Link {
+    /// The name in the configuration.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What stands for the link in stored bindings.
+    pub fn key(&self) -> LinkKey {
+        self.key
+    }
+
+    /// The prefixes in which a relay's link-address means this link.
+    pub fn link_addresses(&self) -> &[Lease] {
+        &self.prefixes
+    }
+
+    pub(crate) fn pools(&self, kind: IaKind) -> &[PoolId] {
+        match kind {
+            IaKind::Na => &self.address_pools,
+            IaKind::Pd => &self.prefix_pools,
+        }
+    }
+
+    /// Whether enough is known to tell an address of this link from one of another.
+    pub(crate) fn can_judge_addresses(&self) -> bool {
+        !self.prefixes.is_empty() || !self.address_pools.is_empty()
+    }
+
+    pub(crate) fn options(&self) -> &EncodedOptions {
+        &self.options
+    }
+}
+
+impl ServedPool {
+    /// The pool itself.
+    pub fn pool(&self) -> &Pool {
+        &self.pool
+    }
+
+    /// The link whose clients it serves.
+    pub fn link(&self) -> LinkId {
+        self.link
+    }
+
+    /// The lifetimes of its leases.
+    pub fn lifetimes(&self) -> Lifetimes {
+        self.lifetimes
+    }
+}
+
+impl LinkId {
+    /// Position in [`Model::links`].
+    pub fn index(self) -> usize {
+        self.0 as usize
+    }
+}
