@@ -30,7 +30,7 @@ impl Bitmap {
         let mut bits = len;
         loop {
             let mut words = zeroed(bits.div_ceil(64));
-            if bits % 64 != 0
+            if !bits.is_multiple_of(64)
                 && let Some(last) = words.last_mut()
             {
                 *last.get_mut() = FULL << (bits % 64);
@@ -87,12 +87,15 @@ impl Bitmap {
         if within.is_empty() {
             return None;
         }
-        (within.start / 64..=(within.end - 1) / 64)
-            .filter_map(|word| {
-                let floor = within.start.saturating_sub(word * 64);
-                self.clear_in(0, word, if floor < 64 { FULL << floor } else { 0 })
+        let first = within.start / 64;
+        (first..=(within.end - 1) / 64)
+            .find_map(|word| {
+                let mask = match word == first {
+                    true => FULL << (within.start % 64),
+                    false => FULL,
+                };
+                self.clear_in(0, word, mask)
             })
-            .next()
             .filter(|bit| *bit < within.end)
     }
 

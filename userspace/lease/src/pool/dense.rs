@@ -3,13 +3,16 @@
 use super::bitmap::Bitmap;
 use super::reserved::Reserved;
 use core::ops::Range;
-use core::sync::atomic::{AtomicI64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam::utils::CachePadded;
 
-/// How often a claim starts over because positions it found were taken by others first, or were
-/// counted free but found taken (another thread between the two). Each round means that others
-/// made progress, so this many in a row need hundreds of claims in a microsecond.
-const ROUNDS_MAX: u32 = 1 << 10;
+/// How often a claim starts over because others first took what it found. Each round one of them
+/// made progress, so this many in a row need as many claims of others within some microseconds.
+const LOST_MAX: u32 = 1 << 10;
+
+/// How often a claim looks through all bits for a position that is counted free: its holder may be
+/// just giving it back, or it is taken in front of the search while another comes free behind it.
+const MISSED_MAX: u32 = 64;
 
 /// Even positions first, then the odd ones from a word of their own, so that either half of the
 /// addresses (RFC 8156 §4.2.1) is one run of bits and is searched without passing the other.
@@ -18,63 +21,61 @@ pub(super) struct Dense {
     bits: Bitmap,
     size: u64,
     odd_base: usize,
-    capacity: i64,
-    /// Never more than the bits that are set and not reserved: raised after a bit is set, lowered
-    /// before one is cleared. So `bound == capacity` proves that there was no free position.
-    bound: CachePadded<AtomicI64>,
+    capacity: u64,
+    /// Free positions: even ones in the low half, odd ones in the high half. Never fewer than the
+    /// bits that are clear: lowered after a bit is set, raised before one is cleared. So 0 proves
+    /// that there was no free position, and nothing less makes a claim fail.
+    free: CachePadded<AtomicU64>,
 }
 
 impl Dense {
     pub(super) fn new(size: u64, reserved: &Reserved) -> Self {
-        let evens = size.div_ceil(2) as usize;
-        let odds = (size / 2) as usize;
-        let odd_base = evens.next_multiple_of(64);
-        let mut bits = Bitmap::new(odd_base + odds);
-        bits.preset(evens..odd_base);
+        let (evens, odds) = (size.div_ceil(2), size / 2);
+        let odd_base = evens.next_multiple_of(64) as usize;
+        let mut bits = Bitmap::new(odd_base + odds as usize);
+        bits.preset(evens as usize..odd_base);
+        let mut free = [evens, odds];
         for &(from, to) in reserved.blocks() {
-            bits.preset(from.div_ceil(2) as usize..(to / 2 + 1) as usize);
-            let odd = |position: u64| odd_base + position as usize;
-            bits.preset(odd(from / 2)..odd(to.div_ceil(2)));
+            let even = from.div_ceil(2) as usize..(to / 2 + 1) as usize;
+            let odd = odd_base + (from / 2) as usize..odd_base + to.div_ceil(2) as usize;
+            free[0] -= even.len() as u64;
+            free[1] -= odd.len() as u64;
+            bits.preset(even);
+            bits.preset(odd);
         }
+        let [free_evens, free_odds] = free;
         Self {
             bits,
             size,
             odd_base,
-            capacity: i64::try_from(u128::from(size) - reserved.count())
-                .expect("a dense pool has at most DENSE_POSITIONS_MAX positions"),
-            bound: CachePadded::new(AtomicI64::new(0)),
+            capacity: free_evens + free_odds,
+            free: CachePadded::new(AtomicU64::new(free_odds << 32 | free_evens)),
         }
     }
 
     /// The position that [`claim`](Self::claim) would take.
     pub(super) fn offer(&self, hash: u64, parity: Option<bool>) -> Option<u64> {
+        if !self.may_have_room(parity) {
+            return None;
+        }
         let (within, start) = self.search(hash, parity);
-        let bit = self
-            .bits
-            .find(&within, start)
-            .or_else(|| self.may_have_room().then(|| self.bits.scan(&within))?)?;
-        Some(self.position(bit))
+        self.find(&within, start).map(|bit| self.position(bit))
     }
 
     /// Takes the first free position from where `hash` leads; `None` if all are taken.
     pub(super) fn claim(&self, hash: u64, parity: Option<bool>) -> Option<u64> {
         let (within, start) = self.search(hash, parity);
-        for _ in 0..ROUNDS_MAX {
-            let found = self.bits.find(&within, start);
-            let bit = match found {
-                Some(bit) => bit,
-                None if !self.may_have_room() => return None,
-                None => match self.bits.scan(&within) {
-                    Some(bit) => bit,
-                    // One half may be full while the other is not.
-                    None if parity.is_some() || !self.may_have_room() => return None,
-                    None => continue,
-                },
+        let (mut lost, mut missed) = (0, 0);
+        while lost < LOST_MAX && missed < MISSED_MAX && self.may_have_room(parity) {
+            let Some(bit) = self.find(&within, start) else {
+                missed += 1;
+                continue;
             };
-            if self.bits.take(bit) {
-                self.bound.fetch_add(1, Ordering::SeqCst);
-                return Some(self.position(bit));
+            let position = self.position(bit);
+            if self.take(position) {
+                return Some(position);
             }
+            lost += 1;
         }
         None
     }
@@ -83,7 +84,7 @@ impl Dense {
     pub(super) fn take(&self, position: u64) -> bool {
         let taken = self.bits.take(self.bit(position));
         if taken {
-            self.bound.fetch_add(1, Ordering::SeqCst);
+            self.free.fetch_sub(one(position), Ordering::SeqCst);
         }
         taken
     }
@@ -94,18 +95,31 @@ impl Dense {
         if !self.bits.is_taken(bit) {
             return;
         }
-        self.bound.fetch_sub(1, Ordering::SeqCst);
+        self.free.fetch_add(one(position), Ordering::SeqCst);
         if !self.bits.give(bit) {
-            self.bound.fetch_add(1, Ordering::SeqCst);
+            self.free.fetch_sub(one(position), Ordering::SeqCst);
         }
     }
 
     pub(super) fn bound(&self) -> u64 {
-        self.bound.load(Ordering::SeqCst).max(0) as u64
+        let free = self.free.load(Ordering::SeqCst);
+        self.capacity
+            .saturating_sub((free >> 32) + (free & u64::from(u32::MAX)))
     }
 
-    fn may_have_room(&self) -> bool {
-        self.bound.load(Ordering::SeqCst) < self.capacity
+    fn may_have_room(&self, parity: Option<bool>) -> bool {
+        let free = self.free.load(Ordering::SeqCst);
+        match parity {
+            None => free != 0,
+            Some(false) => free as u32 != 0,
+            Some(true) => free >> 32 != 0,
+        }
+    }
+
+    fn find(&self, within: &Range<usize>, start: usize) -> Option<usize> {
+        self.bits
+            .find(within, start)
+            .or_else(|| self.bits.scan(within))
     }
 
     /// Which bits to search, and from where.
@@ -140,4 +154,9 @@ impl Dense {
             None => bit as u64 * 2,
         }
     }
+}
+
+/// One position of this parity in the count of free ones.
+fn one(position: u64) -> u64 {
+    1 << (32 * (position % 2))
 }

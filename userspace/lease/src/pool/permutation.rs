@@ -50,7 +50,7 @@ impl Permutation {
     }
 
     fn round(&self, round: u64, high: &mut u64, low: &mut u64) {
-        if round % 2 == 0 {
+        if round.is_multiple_of(2) {
             *high ^= self.key.hash(&[round, *low], &[]) & mask(self.high_bits);
         } else {
             *low ^= self.key.hash(&[round, *high], &[]) & mask(self.low_bits);

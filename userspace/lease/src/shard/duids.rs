@@ -9,6 +9,7 @@ use wire::duid::DUID_LEN_MAX;
 
 /// Octets that fit into the binding itself.
 const INLINE: usize = 22;
+const MEDIUM_MIN: usize = INLINE + 1;
 /// Most DUID-ENs carry a serial number and fit into this.
 const MEDIUM: usize = 48;
 
@@ -63,7 +64,9 @@ impl Duids {
                 len: len as u8,
                 octets: padded(octets),
             },
-            len @ ..=MEDIUM => StoredDuid::in_cell(len, self.medium.insert(Cell::of(octets))),
+            len @ MEDIUM_MIN..=MEDIUM => {
+                StoredDuid::in_cell(len, self.medium.insert(Cell::of(octets)))
+            }
             len => StoredDuid::in_cell(len, self.long.insert(Cell::of(octets))),
         }
     }
@@ -72,7 +75,7 @@ impl Duids {
     pub(super) fn remove(&mut self, stored: StoredDuid) {
         match usize::from(stored.len) {
             ..=INLINE => {}
-            ..=MEDIUM => self.medium.remove(stored.cell()),
+            MEDIUM_MIN..=MEDIUM => self.medium.remove(stored.cell()),
             _ => self.long.remove(stored.cell()),
         }
     }
@@ -82,7 +85,7 @@ impl Duids {
         let len = usize::from(stored.len);
         match len {
             ..=INLINE => &stored.octets[..len],
-            ..=MEDIUM => &self.medium[stored.cell()].octets[..len],
+            MEDIUM_MIN..=MEDIUM => &self.medium[stored.cell()].octets[..len],
             _ => &self.long[stored.cell()].octets[..len],
         }
     }

@@ -9,7 +9,7 @@ use core::ops::{Index, IndexMut};
 pub(super) const NIL: u32 = u32::MAX;
 
 /// Slots in a chunk: 10 KiB of bindings, so that 256 nearly empty shards cost 3 MB.
-const CHUNK: usize = 128;
+pub(super) const CHUNK: usize = 128;
 
 /// What lives in a slab: it can stand empty and then holds the index of the next free slot.
 pub(super) trait Slot: Copy {
