@@ -1,1 +1,11 @@
-//! To come.
+//! Packets in and out: AF_XDP rings, the XDP program, and the kernel's UDP socket.
+//!
+//! The one home of ring and UMEM `unsafe`. It knows Ethernet, IPv6 and UDP, and nothing of DHCPv6.
+
+mod spec;
+mod waker;
+
+pub use spec::{
+    Idle, InterfaceId, InterfaceSpec, IoMode, PathId, QueueId, Rung, UnknownWord, VerifyChecksums,
+};
+pub use waker::Waker;
