@@ -13,7 +13,7 @@ impl Sum {
     /// Adds `octets`, eight at a time; an odd one at the end counts as if a zero followed.
     #[inline]
     #[must_use]
-    pub fn add(self, octets: &[u8]) -> Self {
+    pub fn with(self, octets: &[u8]) -> Self {
         let (words, tail) = octets.as_chunks::<8>();
         // Two halves of 32 bits each in 64: no carry is lost below 2^32 words.
         let mut sum = u64::from(fold_32(self.0));
@@ -49,11 +49,11 @@ impl Sum {
 pub fn udp(src: u128, dst: u128, datagram: &[u8]) -> [u8; 2] {
     let len = datagram.len() as u32;
     Sum::default()
-        .add(&src.to_be_bytes())
-        .add(&dst.to_be_bytes())
-        .add(&len.to_be_bytes())
-        .add(&[0, 0, 0, NEXT_HEADER_UDP])
-        .add(datagram)
+        .with(&src.to_be_bytes())
+        .with(&dst.to_be_bytes())
+        .with(&len.to_be_bytes())
+        .with(&[0, 0, 0, NEXT_HEADER_UDP])
+        .with(datagram)
         .finish()
 }
 

@@ -17,13 +17,13 @@ fn naive(octets: &[u8]) -> [u8; 2] {
 #[test]
 fn rfc1071_section_3_example() {
     let octets = [0x00, 0x01, 0xf2, 0x03, 0xf4, 0xf5, 0xf6, 0xf7];
-    assert_eq!(Sum::default().add(&octets).finish(), [0x22, 0x0d]);
+    assert_eq!(Sum::default().with(&octets).finish(), [0x22, 0x0d]);
 }
 
 #[test]
 fn carries_of_all_ones_are_kept() {
     let octets = [0xff; 4001];
-    assert_eq!(Sum::default().add(&octets).finish(), naive(&octets));
+    assert_eq!(Sum::default().with(&octets).finish(), naive(&octets));
 }
 
 #[test]
@@ -38,8 +38,8 @@ proptest! {
         octets in proptest::collection::vec(any::<u8>(), 0..200),
         cut in 0_usize..100,
     ) {
-        prop_assert_eq!(Sum::default().add(&octets).finish(), naive(&octets));
+        prop_assert_eq!(Sum::default().with(&octets).finish(), naive(&octets));
         let (head, tail) = octets.split_at((cut * 2).min(octets.len() & !1));
-        prop_assert_eq!(Sum::default().add(head).add(tail).finish(), naive(&octets));
+        prop_assert_eq!(Sum::default().with(head).with(tail).finish(), naive(&octets));
     }
 }
