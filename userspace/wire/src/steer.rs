@@ -404,3 +404,6 @@ fn mix(hash: u64, word: u64) -> u64 {
 fn finish(hash: u64) -> ShardId {
     ShardId((hash >> 56) as u8)
 }
+
+#[cfg(test)]
+mod tests;
