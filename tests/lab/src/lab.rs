@@ -159,7 +159,7 @@ pub fn run(test: impl FnOnce(&mut Lab) -> Result<()>) {
     }
     let mut lab = Lab::new().expect("the lab can begin");
     if let Err(error) = test(&mut lab) {
-        panic!("{error:?}");
+        panic!("{error:#}");
     }
 }
 

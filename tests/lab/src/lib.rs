@@ -35,4 +35,4 @@ mod wait;
 pub use lab::{Lab, clean_stale, is_root, remove_named, run};
 pub use namespace::{Address, Namespace};
 pub use process::{Process, Signal, output_of};
-pub use wait::{interrupt, interrupted, wait_until};
+pub use wait::{interrupt_flag, interrupted, wait_until};

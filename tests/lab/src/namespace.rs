@@ -1,6 +1,6 @@
 //! One network namespace and what is done inside it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -48,8 +48,8 @@ impl Namespace {
             dir: dir.to_owned(),
         };
         for scope in ["all", "default"] {
-            namespace.sysctl(&format!("net.ipv6.conf.{scope}.accept_dad"), "0")?;
-            namespace.sysctl(&format!("net.ipv6.conf.{scope}.dad_transmits"), "0")?;
+            namespace.sysctl(&format!("ipv6/conf/{scope}/accept_dad"), "0")?;
+            namespace.sysctl(&format!("ipv6/conf/{scope}/dad_transmits"), "0")?;
         }
         namespace.ip("link set lo up")?;
         Ok(namespace)
@@ -131,13 +131,14 @@ impl Namespace {
         output_of(&mut command)
     }
 
-    /// Sets a kernel parameter.
+    /// Sets a kernel parameter of the network, such as `ipv6/conf/all/forwarding`.
     ///
     /// # Errors
     /// There is no such parameter, or it refuses the value.
     pub fn sysctl(&self, key: &str, value: &str) -> Result<()> {
-        self.run("sysctl", &["-q", "-w", &format!("{key}={value}")])
-            .map(drop)
+        // What stands in /proc/sys/net depends on the namespace of the thread that looks.
+        let path = Path::new("/proc/sys/net").join(key);
+        self.inside(|| fs::write(&path, value).with_context(|| format!("{}", path.display())))
     }
 
     /// Sets an interface up.

@@ -151,23 +151,32 @@ socket = "{socket}"
 #[derive(Debug)]
 pub struct Server {
     process: Process,
+    program: PathBuf,
     namespace: Namespace,
     config: PathBuf,
     starts: u32,
 }
 
 impl Server {
+    /// [`Server::start_program`] with the [`program`] beside the tests.
+    ///
+    /// # Errors
+    /// As there, or there is no such program.
+    pub fn start(namespace: &Namespace, config: &Config) -> Result<Server> {
+        Server::start_program(&program()?, namespace, config)
+    }
+
     /// Writes the config and starts the server in `namespace`; returns when it answers on its
     /// control socket.
     ///
     /// # Errors
     /// It ends, or does not answer in time; with its log.
-    pub fn start(namespace: &Namespace, config: &Config) -> Result<Server> {
+    pub fn start_program(program: &Path, namespace: &Namespace, config: &Config) -> Result<Server> {
         let path = namespace.dir().join("twinlease.toml");
         fs::write(&path, config.text(namespace.dir()))?;
-        let process = Server::spawn(namespace, &path, 0)?;
         let mut server = Server {
-            process,
+            process: spawn(program, namespace, &path, 0)?,
+            program: program.to_owned(),
             namespace: namespace.clone(),
             config: path,
             starts: 1,
@@ -176,14 +185,7 @@ impl Server {
         Ok(server)
     }
 
-    fn spawn(namespace: &Namespace, config: &Path, starts: u32) -> Result<Process> {
-        let mut command = namespace.command(program()?);
-        command.args(["run", "--config"]).arg(config);
-        namespace.spawn(command, &format!("twinlease-{starts}"))
-    }
-
     fn wait_until_ready(&mut self) -> Result<()> {
-        let config = self.config.clone();
         wait_until(
             "the server to answer on its control socket",
             START_LIMIT,
@@ -191,7 +193,7 @@ impl Server {
                 if let Some(status) = self.process.ended()? {
                     bail!("the server ended ({status}):\n{}", self.process.printed());
                 }
-                Ok(query(&config, &["status", "--json"]).ok())
+                Ok(self.query(&["status", "--json"]).ok())
             },
         )?;
         Ok(())
@@ -212,7 +214,7 @@ impl Server {
     /// # Errors
     /// It does not answer.
     pub fn status(&self) -> Result<Status> {
-        let text = query(&self.config, &["status", "--json"])?;
+        let text = self.query(&["status", "--json"])?;
         Ok(Status(
             serde_json::from_str(&text).context("status --json printed no JSON")?,
         ))
@@ -223,7 +225,7 @@ impl Server {
     /// # Errors
     /// It does not answer.
     pub fn lease(&self, lease: &str) -> Result<Option<Value>> {
-        let text = query(&self.config, &["leases", "show", lease, "--json"])?;
+        let text = self.query(&["leases", "show", lease, "--json"])?;
         let shown = text.lines().find(|line| !line.trim().is_empty());
         shown
             .map(|line| serde_json::from_str(line).context("leases show printed no JSON"))
@@ -252,21 +254,115 @@ impl Server {
     /// # Errors
     /// It ends, or does not answer in time; with its log.
     pub fn restart(&mut self) -> Result<()> {
-        self.process = Server::spawn(&self.namespace, &self.config, self.starts)?;
+        self.process = spawn(&self.program, &self.namespace, &self.config, self.starts)?;
         self.starts += 1;
         self.wait_until_ready()
     }
+
+    /// A command to the running server, as an operator gives it.
+    fn query(&self, arguments: &[&str]) -> Result<String> {
+        output_of(
+            Command::new(&self.program)
+                .args(arguments)
+                .arg("--config")
+                .arg(&self.config),
+        )
+    }
 }
 
-fn query(config: &Path, arguments: &[&str]) -> Result<String> {
-    output_of(
-        Command::new(program()?)
-            .args(arguments)
-            .arg("--config")
-            .arg(config),
-    )
+fn spawn(program: &Path, namespace: &Namespace, config: &Path, starts: u32) -> Result<Process> {
+    let mut command = namespace.command(program);
+    command.args(["run", "--config"]).arg(config);
+    namespace.spawn(command, &format!("twinlease-{starts}"))
 }
 
 /// What `twinlease status --json` said.
 #[derive(Debug, Clone)]
 pub struct Status(pub Value);
+
+/// One worker's counters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Worker {
+    /// Datagrams from its own AF_XDP sockets.
+    pub received_xdp: u64,
+    /// Datagrams from the kernel's sockets.
+    pub received_socket: u64,
+    /// Datagrams that belonged to another worker.
+    pub handed_out: u64,
+}
+
+impl Worker {
+    /// All datagrams it took from the network itself.
+    pub fn received(&self) -> u64 {
+        self.received_xdp + self.received_socket
+    }
+}
+
+/// One served interface.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Interface {
+    /// Its name.
+    pub name: String,
+    /// `zero-copy`, `copy`, `generic` or `socket`.
+    pub rung: String,
+    /// Why it is on none of the rungs before.
+    pub why: String,
+}
+
+impl Status {
+    /// The workers in order.
+    ///
+    /// # Errors
+    /// The status has none, or one without a counter.
+    pub fn workers(&self) -> Result<Vec<Worker>> {
+        let workers = self.0["workers"]
+            .as_array()
+            .context("no workers in the status")?;
+        let counter = |worker: &Value, name: &str| {
+            worker[name]
+                .as_u64()
+                .with_context(|| format!("no {name} in {worker}"))
+        };
+        let read = |worker: &Value| {
+            Ok(Worker {
+                received_xdp: counter(worker, "received-xdp")?,
+                received_socket: counter(worker, "received-socket")?,
+                handed_out: counter(worker, "handed-out")?,
+            })
+        };
+        workers.iter().map(read).collect()
+    }
+
+    /// The interfaces in the order of the config.
+    ///
+    /// # Errors
+    /// The status has none, or one without its rung.
+    pub fn interfaces(&self) -> Result<Vec<Interface>> {
+        let interfaces = self.0["interfaces"]
+            .as_array()
+            .context("no interfaces in the status")?;
+        let read = |interface: &Value| {
+            let text = |name: &str| interface[name].as_str().map(str::to_owned);
+            Ok(Interface {
+                name: text("name").with_context(|| format!("no name in {interface}"))?,
+                rung: text("rung").with_context(|| format!("no rung in {interface}"))?,
+                why: interface["why"].to_string(),
+            })
+        };
+        interfaces.iter().map(read).collect()
+    }
+
+    /// Dropped datagrams by reason, over all workers.
+    ///
+    /// # Errors
+    /// The status has no workers.
+    pub fn drops(&self, reason: &str) -> Result<u64> {
+        let workers = self.0["workers"]
+            .as_array()
+            .context("no workers in the status")?;
+        Ok(workers
+            .iter()
+            .filter_map(|worker| worker["drops"][reason].as_u64())
+            .sum())
+    }
+}

@@ -47,7 +47,7 @@ impl Lan {
     }
 
     /// Connects `interface` of `namespace` to the port `port`, with `queues` queues on both ends.
-    /// What leaves the port carries whole checksums.
+    /// Both ends send whole checksums: XDP takes packets as they are, and so does the capture.
     ///
     /// # Errors
     /// The veth cannot be made.
@@ -60,6 +60,7 @@ impl Lan {
     ) -> Result<()> {
         veth((namespace, interface), (&self.switch, port), queues)?;
         self.switch.checksum_before_sending(port)?;
+        namespace.checksum_before_sending(interface)?;
         self.switch
             .ip(&format!("link set {port} master lan0"))
             .map(drop)
@@ -113,6 +114,7 @@ impl Site {
         let relay = lab.namespace("relay")?;
         veth((&self.server, "up0"), (&relay, "up0"), self.queues)?;
         relay.checksum_before_sending("up0")?;
+        self.server.checksum_before_sending("up0")?;
         self.server.add_address("up0", &format!("{SERVER_UP}/64"))?;
         relay.add_address("up0", &format!("{RELAY_UP}/64"))?;
         let lan = Lan::new(lab, "far")?;

@@ -1,6 +1,7 @@
 //! Waiting with a time limit, and stopping early when interrupted.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail};
@@ -8,15 +9,15 @@ use anyhow::{Result, bail};
 /// Between two looks: short beside a packet's way through three programs, long beside a look.
 const PAUSE: Duration = Duration::from_millis(20);
 
-static INTERRUPTED: AtomicBool = AtomicBool::new(false);
+static INTERRUPTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 
-/// Makes every wait of the lab end with an error, so that the guards on the stack clean up. For a
-/// signal handler: it only stores a flag.
-pub fn interrupt() {
-    INTERRUPTED.store(true, Ordering::Relaxed);
+/// Once this is true every wait of the lab ends with an error, so that the guards on the stack
+/// clean up. For a signal handler, which may only store a flag.
+pub fn interrupt_flag() -> Arc<AtomicBool> {
+    Arc::clone(&INTERRUPTED)
 }
 
-/// Whether [`interrupt`] was called.
+/// Whether the [flag](interrupt_flag) was set.
 pub fn interrupted() -> bool {
     INTERRUPTED.load(Ordering::Relaxed)
 }

@@ -1,3 +1,17 @@
 //! The lab tests: the server with real clients and relays in network namespaces. They need root,
 //! the program `twinlease` built beside them, and the packages that `cargo xtask setup` installs.
 
+/// What the tests share.
+mod common;
+/// Release, Decline, Confirm, Information-request, rapid commit, by the lab's own client.
+mod exchanges;
+/// Datagrams and configs that are not as they should be, and a second server.
+mod faults;
+/// The same story on every rung of the io ladder.
+mod io;
+/// Real clients, directly and through a real relay.
+mod real_clients;
+/// `kill -9` right after the Reply, and an orderly stop.
+mod restart;
+/// One relay's packets spread over two workers by the XDP program.
+mod steering;
