@@ -1,0 +1,264 @@
+//! The way of records from a worker to the journal: chunks of encoded records over a
+//! single-producer ring, and the emptied chunks back over a second one, so that nothing is
+//! allocated once running.
+
+use crate::record::{RECORD_LEN_MAX, encode};
+use crate::segment::{PAYLOAD_LEN_MAX, ShardSet};
+use crate::shared::Shared;
+use lease::BindingDelta;
+use rtrb::{Consumer, Producer, RingBuffer};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+
+/// Octets that a chunk is meant to hold.
+const CHUNK_LEN: usize = 64 << 10;
+/// Room that `has_room` promises: 64 of the longest records, more than one message changes.
+const ROOM_LEN: usize = 64 * RECORD_LEN_MAX;
+/// Chunks between a worker and the journal: 2 MiB, some 30,000 records.
+const CHUNKS: usize = 32;
+
+/// How many records a worker has appended: a reply may leave when its ticket is committed.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Encoded records on their way.
+#[derive(Debug, Default)]
+pub(crate) struct Chunk {
+    pub bytes: Vec<u8>,
+    pub records: u32,
+    /// Ticket of the last record.
+    pub ticket: u64,
+    pub shards: ShardSet,
+}
+
+/// The worker's end of a lane.
+#[derive(Debug)]
+pub(crate) struct LaneIn {
+    full: Producer<Chunk>,
+    empty: Consumer<Chunk>,
+    current: Chunk,
+    ticket: u64,
+}
+
+/// The journal's end of a lane.
+#[derive(Debug)]
+pub(crate) struct LaneOut {
+    pub full: Consumer<Chunk>,
+    empty: Producer<Chunk>,
+}
+
+pub(crate) fn lane() -> (LaneIn, LaneOut) {
+    let (full_in, full_out) = RingBuffer::new(CHUNKS);
+    let (mut empty_in, empty_out) = RingBuffer::new(CHUNKS);
+    let fresh = || Chunk {
+        bytes: Vec::with_capacity(CHUNK_LEN + ROOM_LEN),
+        ..Chunk::default()
+    };
+    for _ in 1..CHUNKS {
+        empty_in
+            .push(fresh())
+            .expect("the ring has a slot for every chunk");
+    }
+    let lane_in = LaneIn {
+        full: full_in,
+        empty: empty_out,
+        current: fresh(),
+        ticket: 0,
+    };
+    let lane_out = LaneOut {
+        full: full_out,
+        empty: empty_in,
+    };
+    (lane_in, lane_out)
+}
+
+impl LaneIn {
+    fn append(&mut self, delta: &BindingDelta<'_>) {
+        if self.current.bytes.len() + RECORD_LEN_MAX > CHUNK_LEN {
+            self.flush();
+        }
+        assert!(
+            self.current.bytes.len() + RECORD_LEN_MAX <= PAYLOAD_LEN_MAX,
+            "append only while has_room"
+        );
+        let (BindingDelta::Put { shard, .. } | BindingDelta::Remove { shard, .. }) = delta;
+        encode(delta, &mut self.current.bytes);
+        self.ticket += 1;
+        self.current.records += 1;
+        self.current.ticket = self.ticket;
+        self.current.shards.insert(*shard);
+    }
+
+    fn has_room(&self) -> bool {
+        self.current.bytes.len() + ROOM_LEN <= CHUNK_LEN || !self.empty.is_empty()
+    }
+
+    /// Sends what is gathered if there is a chunk to go on with; otherwise it keeps gathering.
+    fn flush(&mut self) -> bool {
+        if self.current.records == 0 {
+            return false;
+        }
+        let Ok(next) = self.empty.pop() else {
+            return false;
+        };
+        let full = core::mem::replace(&mut self.current, next);
+        self.full
+            .push(full)
+            .expect("the ring has a slot for every chunk");
+        true
+    }
+
+    fn is_flushed(&self) -> bool {
+        self.current.records == 0
+    }
+}
+
+impl LaneOut {
+    /// Gives an emptied chunk back.
+    pub fn recycle(&mut self, mut chunk: Chunk) {
+        chunk.bytes.clear();
+        chunk.records = 0;
+        chunk.shards = ShardSet::default();
+        // A ring whose other end is gone takes chunks all the same; the last owner frees them.
+        self.empty
+            .push(chunk)
+            .expect("the ring has a slot for every chunk");
+    }
+}
+
+/// A worker's way into the journal.
+#[derive(Debug)]
+pub struct Appender {
+    lane: LaneIn,
+    worker: usize,
+    shared: Arc<Shared>,
+}
+
+impl Appender {
+    pub(crate) fn new(lane: LaneIn, worker: usize, shared: Arc<Shared>) -> Self {
+        Self {
+            lane,
+            worker,
+            shared,
+        }
+    }
+
+    /// Appends a change; it is on its way to disk after [`Self::submit`].
+    ///
+    /// # Panics
+    ///
+    /// If a megabyte was appended against [`Self::has_room`].
+    pub fn append(&mut self, delta: &BindingDelta<'_>) {
+        self.lane.append(delta);
+    }
+
+    /// Whether 64 records can be appended now: ask before each message that may change a binding.
+    pub fn has_room(&self) -> bool {
+        self.lane.has_room()
+    }
+
+    /// Hands over what was appended. Call it in every turn of the worker's loop: while the journal
+    /// has all chunks, records stay with the worker until a later call.
+    pub fn submit(&mut self) {
+        if self.lane.flush() {
+            self.shared.bell.ring();
+        }
+    }
+
+    /// Ticket of the record appended last.
+    pub fn ticket(&self) -> Ticket {
+        Ticket(self.lane.ticket)
+    }
+
+    /// Every record up to this ticket is on disk.
+    pub fn committed(&self) -> Ticket {
+        Ticket(self.shared.committed[self.worker].load(Ordering::Acquire))
+    }
+
+    /// Whether the last write failed, so that nothing is being committed.
+    pub fn is_failing(&self) -> bool {
+        self.shared.failing.load(Ordering::Relaxed)
+    }
+}
+
+/// How far a worker is with its part of a snapshot.
+#[derive(Debug, Default)]
+pub(crate) struct FeedState(AtomicU8);
+
+const FINISHED: u8 = 1;
+const ABANDONED: u8 = 2;
+
+impl FeedState {
+    pub fn is_finished(&self) -> bool {
+        self.0.load(Ordering::Acquire) == FINISHED
+    }
+
+    pub fn is_abandoned(&self) -> bool {
+        self.0.load(Ordering::Acquire) == ABANDONED
+    }
+}
+
+/// A worker's way into a snapshot: it walks its shards slice by slice and pushes a `Put` for every
+/// binding. Dropped before [`Self::finish`] has returned true, it aborts the snapshot.
+#[derive(Debug)]
+pub struct SnapshotFeed {
+    lane: LaneIn,
+    state: Arc<FeedState>,
+}
+
+/// The snapshot's end of a feed.
+#[derive(Debug)]
+pub(crate) struct FeedOut {
+    pub lane: LaneOut,
+    pub state: Arc<FeedState>,
+}
+
+impl SnapshotFeed {
+    pub(crate) fn new() -> (Self, FeedOut) {
+        let (lane_in, lane_out) = lane();
+        let state = Arc::new(FeedState::default());
+        let feed = Self {
+            lane: lane_in,
+            state: Arc::clone(&state),
+        };
+        (
+            feed,
+            FeedOut {
+                lane: lane_out,
+                state,
+            },
+        )
+    }
+
+    /// Adds a binding.
+    ///
+    /// # Panics
+    ///
+    /// If a megabyte was pushed against [`Self::has_room`].
+    pub fn push(&mut self, delta: &BindingDelta<'_>) {
+        self.lane.append(delta);
+    }
+
+    /// Whether 64 bindings can be pushed now.
+    pub fn has_room(&self) -> bool {
+        self.lane.has_room()
+    }
+
+    /// Says that every binding has been pushed; false if there is no room yet: call again later.
+    pub fn finish(&mut self) -> bool {
+        self.lane.flush();
+        if !self.lane.is_flushed() {
+            return false;
+        }
+        self.state.0.store(FINISHED, Ordering::Release);
+        true
+    }
+}
+
+impl Drop for SnapshotFeed {
+    fn drop(&mut self) {
+        if !self.state.is_finished() {
+            self.state.0.store(ABANDONED, Ordering::Release);
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! A [`BindingDelta`] as octets: length-prefixed, self-describing, little-endian.
+//!
+//! ```text
+//! 0 len u16 (of what follows) │ 2 kind u8 │ 3 shard u8 │ body │ tagged tail
+//! Put:    4 status u8, 5 lease length u8, 6 IA kind u8, 7 DUID length u8, 8 address u128, 24 link u64,
+//!         32 IAID, 36 preferred, 40 valid, 44 CLTT, 48 status since, 52 expires (u32 each), 56 DUID
+//! Remove: 4 lease length u8, 5 address u128
+//! ```
+//!
+//! The tail is a list of (tag u8, length u8, value). This version writes none and refuses every
+//! tag: a value that is not understood must not be lost by a later rewrite.
+
+use lease::{AbsTime, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey};
+use thiserror::Error;
+use wire::duid::DUID_LEN_MAX;
+use wire::{Duid, IaKind, Iaid, ShardId};
+
+const KIND_PUT: u8 = 1;
+const KIND_REMOVE: u8 = 2;
+const PUT_LEN: usize = 56;
+const REMOVE_LEN: usize = 21;
+/// Octets in front of every body.
+pub(crate) const PREFIX_LEN: usize = 4;
+
+/// The longest record that [`encode`] writes, in octets.
+pub const RECORD_LEN_MAX: usize = PUT_LEN + DUID_LEN_MAX;
+
+/// Why octets are not a record of this version.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RecordError {
+    /// The record ends before its own length or its fixed part.
+    #[error("the record is cut short")]
+    Short,
+    /// A kind that this version does not know.
+    #[error("record kind {0} is unknown to this version")]
+    Kind(u8),
+    /// A tagged field that this version does not know.
+    #[error("record field {0} is unknown to this version")]
+    Field(u8),
+    /// A field holds a value it cannot have.
+    #[error("{field} cannot be {value}")]
+    Value {
+        /// Which field.
+        field: &'static str,
+        /// What it holds.
+        value: u32,
+    },
+}
+
+/// Appends `delta` to `out`; at most [`RECORD_LEN_MAX`] octets.
+pub fn encode(delta: &BindingDelta<'_>, out: &mut Vec<u8>) {
+    match delta {
+        BindingDelta::Put { shard, record } => {
+            let duid = record.duid.octets();
+            let mut fixed = [0; PUT_LEN];
+            fixed[..2].copy_from_slice(&((PUT_LEN - 2 + duid.len()) as u16).to_le_bytes());
+            fixed[2..8].copy_from_slice(&[
+                KIND_PUT,
+                shard.0,
+                record.status as u8,
+                record.lease.len,
+                record.kind as u16 as u8,
+                duid.len() as u8,
+            ]);
+            fixed[8..24].copy_from_slice(&record.lease.addr.to_le_bytes());
+            fixed[24..32].copy_from_slice(&record.link.0.to_le_bytes());
+            let words = [
+                record.iaid.0,
+                record.preferred_secs,
+                record.valid_secs,
+                record.cltt.0,
+                record.status_since.0,
+                record.expires.0,
+            ];
+            for (slot, word) in fixed[32..].chunks_exact_mut(4).zip(words) {
+                slot.copy_from_slice(&word.to_le_bytes());
+            }
+            out.extend_from_slice(&fixed);
+            out.extend_from_slice(duid);
+        }
+        BindingDelta::Remove { shard, lease } => {
+            let mut fixed = [0; REMOVE_LEN];
+            fixed[..2].copy_from_slice(&((REMOVE_LEN - 2) as u16).to_le_bytes());
+            fixed[2..5].copy_from_slice(&[KIND_REMOVE, shard.0, lease.len]);
+            fixed[5..].copy_from_slice(&lease.addr.to_le_bytes());
+            out.extend_from_slice(&fixed);
+        }
+    }
+}
+
+/// The first record of `octets` and how long it is.
+///
+/// # Errors
+///
+/// The first thing that this version cannot have written.
+pub fn decode(octets: &[u8]) -> Result<(BindingDelta<'_>, usize), RecordError> {
+    let (len, shard) = peek(octets)?;
+    let record = &octets[..len];
+    let (delta, used) = match record[2] {
+        KIND_PUT => decode_put(record, shard)?,
+        KIND_REMOVE => decode_remove(record, shard)?,
+        kind => return Err(RecordError::Kind(kind)),
+    };
+    match record.get(used) {
+        Some(&tag) => Err(RecordError::Field(tag)),
+        None => Ok((delta, len)),
+    }
+}
+
+/// Length and shard of the first record of `octets`, without judging the rest.
+pub(crate) fn peek(octets: &[u8]) -> Result<(usize, ShardId), RecordError> {
+    let prefix = octets
+        .first_chunk::<PREFIX_LEN>()
+        .ok_or(RecordError::Short)?;
+    let len = 2 + usize::from(u16::from_le_bytes([prefix[0], prefix[1]]));
+    if len < PREFIX_LEN || len > octets.len() {
+        return Err(RecordError::Short);
+    }
+    Ok((len, ShardId(prefix[3])))
+}
+
+fn decode_put(octets: &[u8], shard: ShardId) -> Result<(BindingDelta<'_>, usize), RecordError> {
+    let fixed = octets.first_chunk::<PUT_LEN>().ok_or(RecordError::Short)?;
+    let [status, len, kind, duid_len] = [fixed[4], fixed[5], fixed[6], fixed[7]];
+    let end = PUT_LEN + usize::from(duid_len);
+    let duid = octets.get(PUT_LEN..end).ok_or(RecordError::Short)?;
+    let word =
+        |at: usize| u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
+    let record = BindingRecord {
+        duid: Duid::new(duid).ok_or_else(|| bad("DUID length", duid_len))?,
+        kind: match kind {
+            3 => IaKind::Na,
+            25 => IaKind::Pd,
+            _ => return Err(bad("IA kind", kind)),
+        },
+        iaid: Iaid(word(32)),
+        lease: lease(&fixed[8..24], len)?,
+        link: LinkKey(u64::from(word(24)) | u64::from(word(28)) << 32),
+        status: BindingStatus::from_wire(status).ok_or_else(|| bad("binding-status", status))?,
+        preferred_secs: word(36),
+        valid_secs: word(40),
+        cltt: AbsTime(word(44)),
+        status_since: AbsTime(word(48)),
+        expires: AbsTime(word(52)),
+    };
+    Ok((BindingDelta::Put { shard, record }, end))
+}
+
+fn decode_remove(octets: &[u8], shard: ShardId) -> Result<(BindingDelta<'_>, usize), RecordError> {
+    let fixed = octets
+        .first_chunk::<REMOVE_LEN>()
+        .ok_or(RecordError::Short)?;
+    let lease = lease(&fixed[5..], fixed[4])?;
+    Ok((BindingDelta::Remove { shard, lease }, REMOVE_LEN))
+}
+
+fn lease(addr: &[u8], len: u8) -> Result<Lease, RecordError> {
+    if len > 128 {
+        return Err(bad("lease length", len));
+    }
+    let addr = addr.try_into().map_err(|_| RecordError::Short)?;
+    Ok(Lease {
+        addr: u128::from_le_bytes(addr),
+        len,
+    })
+}
+
+fn bad(field: &'static str, value: u8) -> RecordError {
+    RecordError::Value {
+        field,
+        value: u32::from(value),
+    }
+}

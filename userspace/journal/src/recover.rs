@@ -1,0 +1,311 @@
+//! Recovery: the newest whole snapshot, then the segments in order, up to the last whole batch.
+//!
+//! One thread reads and checks, one thread per applier decodes and applies what its shards own.
+//! A bad batch with nothing whole behind it is a torn tail, which no client ever heard of: it is
+//! cut. One with whole batches behind it is damage: it is reported with its LSNs, and what is
+//! behind it is applied, because every record is the whole new state of its lease.
+
+mod apply;
+mod scan;
+
+use crate::error::JournalError;
+use crate::file::{Disk, OpenFor, Storage};
+use crate::group::Lsn;
+use crate::segment::{BLOCK_LEN, FORMAT_VERSION, FileHeader, FileKind, HeaderFault};
+use crate::shared::SegmentInfo;
+use apply::{Feed, apply_on_threads};
+use lease::BindingDelta;
+use scan::{Ending, Scan};
+use std::path::Path;
+use std::sync::Arc;
+use wire::ShardId;
+
+/// What takes the recovered changes: a worker's shards.
+pub trait Apply {
+    /// Makes the change; called in the journal's order for every shard.
+    fn apply(&mut self, delta: &BindingDelta<'_>);
+}
+
+/// What recovery found, to be given to [`crate::Journal::start`]. It holds the directory's lock.
+pub struct Recovered {
+    /// LSN of the next record.
+    pub next_lsn: Lsn,
+    /// Records applied, those of the snapshot included.
+    pub records: u64,
+    /// Octets of torn or damaged batches that were left out.
+    pub cut_bytes: u64,
+    /// Whether something that had been acknowledged may be missing.
+    pub damaged: bool,
+    /// What was left out and where, one line each, for the operator.
+    pub report: Vec<String>,
+    pub(crate) storage: Arc<dyn Storage>,
+    pub(crate) segments: Vec<SegmentInfo>,
+    pub(crate) snapshots: Vec<(u64, String)>,
+    pub(crate) snapshot_len: u64,
+    pub(crate) log_bytes: u64,
+    pub(crate) next_segment: u64,
+    pub(crate) spares: Vec<String>,
+    pub(crate) next_spare: u64,
+}
+
+/// Locks `dir` and brings back what its journal holds. Every applier gets the changes of the
+/// shards for which `owner` gives its index. A missing or empty directory is a fresh start.
+///
+/// `accept_damage` goes on with what can be read where otherwise [`JournalError::Damaged`] says
+/// that too much is missing.
+///
+/// # Errors
+///
+/// As [`JournalError`] describes; nothing was changed then.
+pub fn recover<A: Apply + Send>(
+    dir: &Path,
+    accept_damage: bool,
+    appliers: Vec<A>,
+    owner: &(dyn Fn(ShardId) -> usize + Sync),
+) -> Result<(Vec<A>, Recovered), JournalError> {
+    recover_from(Arc::new(Disk::open(dir)?), accept_damage, appliers, owner)
+}
+
+/// [`recover`] from any storage.
+///
+/// # Errors
+///
+/// As [`recover`].
+pub fn recover_from<A: Apply + Send>(
+    storage: Arc<dyn Storage>,
+    accept_damage: bool,
+    appliers: Vec<A>,
+    owner: &(dyn Fn(ShardId) -> usize + Sync),
+) -> Result<(Vec<A>, Recovered), JournalError> {
+    let files = Files::find(&*storage)?;
+    let mut recovered = Recovered {
+        next_lsn: Lsn(1),
+        records: 0,
+        cut_bytes: 0,
+        damaged: false,
+        report: Vec::new(),
+        segments: Vec::new(),
+        snapshots: Vec::new(),
+        snapshot_len: 0,
+        log_bytes: 0,
+        next_segment: files.segments.last().map_or(1, |(number, _)| number + 1),
+        spares: files.spares.clone(),
+        next_spare: files.next_spare,
+        storage: Arc::clone(&storage),
+    };
+    let appliers = apply_on_threads(appliers, owner, |feed| {
+        let segments = segment_headers(&*storage, &files, &mut recovered)?;
+        let from = load_snapshot(feed, &files, &segments, accept_damage, &mut recovered)?;
+        replay(feed, &segments, from, &mut recovered)?;
+        recovered.segments = segments.into_iter().map(|(info, _)| info).collect();
+        let nothing = recovered.records == 0 && recovered.damaged;
+        if nothing && !accept_damage {
+            return Err(JournalError::Damaged(recovered.report.clone()));
+        }
+        Ok(())
+    })?;
+    if recovered.damaged {
+        // A snapshot makes the damage history.
+        recovered.log_bytes = u64::MAX / 2;
+    }
+    for name in &files.temporary {
+        let removed = storage.remove(name);
+        removed.map_err(io_error(&*storage, "remove", name))?;
+    }
+    Ok((appliers, recovered))
+}
+
+/// The journal's files by their names.
+#[derive(Default)]
+struct Files {
+    segments: Vec<(u64, String)>,
+    snapshots: Vec<(u64, String)>,
+    spares: Vec<String>,
+    next_spare: u64,
+    temporary: Vec<String>,
+}
+
+impl Files {
+    fn find(storage: &dyn Storage) -> Result<Self, JournalError> {
+        let mut files = Self::default();
+        for name in storage.list().map_err(io_error(storage, "list", ""))? {
+            let number = |prefix, suffix| {
+                let digits = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
+                u64::from_str_radix(digits, 16).ok()
+            };
+            if let Some(number) = number("segment-", ".log") {
+                files.segments.push((number, name));
+            } else if let Some(lsn) = number("snapshot-", ".snap") {
+                files.snapshots.push((lsn, name));
+            } else if let Some(number) = number("spare-", ".free") {
+                files.next_spare = files.next_spare.max(number + 1);
+                files.spares.push(name);
+            } else if number("spare-", ".tmp").is_some() || name == "snapshot.tmp" {
+                files.temporary.push(name);
+            }
+        }
+        files.segments.sort();
+        files.snapshots.sort();
+        Ok(files)
+    }
+}
+
+fn io_error(
+    storage: &dyn Storage,
+    what: &'static str,
+    name: &str,
+) -> impl FnOnce(std::io::Error) -> JournalError + use<> {
+    let path = storage.path().join(name);
+    move |source| JournalError::Io { what, path, source }
+}
+
+/// The file's header; `None` if it is damaged.
+fn read_header(
+    storage: &dyn Storage,
+    kind: FileKind,
+    name: &str,
+) -> Result<Option<FileHeader>, JournalError> {
+    let failed = |what| io_error(storage, what, name);
+    let file = storage.open(name, OpenFor::Read).map_err(failed("open"))?;
+    let mut block = vec![0; BLOCK_LEN];
+    let len = file.read_at(&mut block, 0).map_err(failed("read"))?;
+    match FileHeader::decode(kind, &block[..len]) {
+        Ok(header) => Ok(Some(header)),
+        Err(HeaderFault::Damaged) => Ok(None),
+        Err(HeaderFault::Version(found)) => Err(JournalError::Version {
+            file: name.to_owned(),
+            found,
+            supported: FORMAT_VERSION,
+        }),
+    }
+}
+
+type Segment = (SegmentInfo, FileHeader);
+
+fn segment_headers(
+    storage: &dyn Storage,
+    files: &Files,
+    recovered: &mut Recovered,
+) -> Result<Vec<Segment>, JournalError> {
+    let mut segments = Vec::new();
+    for (number, name) in &files.segments {
+        match read_header(storage, FileKind::Segment, name)? {
+            Some(header) if header.number == *number => {
+                let info = SegmentInfo {
+                    name: name.clone(),
+                    first_lsn: header.lsn,
+                };
+                segments.push((info, header));
+            }
+            _ => recovered.damage(format!(
+                "{name}: its header is damaged; the whole file is left out"
+            )),
+        }
+    }
+    Ok(segments)
+}
+
+/// Applies the newest whole snapshot from which the log goes on; the LSN to replay from.
+///
+/// A snapshot that turns out to be damaged has been applied in part. That is harmless: replaying
+/// from an earlier one brings every lease that has changed since to its last state.
+fn load_snapshot(
+    feed: &mut Feed,
+    files: &Files,
+    segments: &[Segment],
+    accept_damage: bool,
+    recovered: &mut Recovered,
+) -> Result<u64, JournalError> {
+    let storage = Arc::clone(&recovered.storage);
+    let log_from = segments.first().map(|(info, _)| info.first_lsn);
+    let log_has = |lsn: u64| log_from.is_some_and(|first| first <= lsn);
+    let mut found_damage = false;
+    for (lsn, name) in files.snapshots.iter().rev() {
+        let before = (recovered.records, recovered.damaged);
+        let header = read_header(&*storage, FileKind::Snapshot, name)?;
+        if let Some(header) = header.filter(|header| header.lsn == *lsn) {
+            let mut scan = Scan::open(&*storage, name, header, 0, None)?;
+            scan.run(feed, recovered)?;
+            if recovered.damaged == before.1 && scan.footer_matches(*lsn) {
+                if !log_has(*lsn) {
+                    let line =
+                        format!("{name}: the segment with LSN {lsn}, where it ends, is missing");
+                    recovered.damage(line);
+                }
+                recovered.snapshot_len = scan.len();
+                recovered.snapshots.extend(
+                    files
+                        .snapshots
+                        .iter()
+                        .filter(|(other, _)| other <= lsn)
+                        .cloned(),
+                );
+                return Ok(*lsn);
+            }
+        }
+        recovered.records = before.0;
+        recovered.damaged = before.1;
+        recovered.report.push(format!(
+            "{name}: damaged or incomplete; looking for an earlier one"
+        ));
+        found_damage = true;
+    }
+    if found_damage && !log_has(1) || !found_damage && log_from.is_some_and(|first| first > 1) {
+        recovered
+            .damage("no whole snapshot, and the log does not reach back to its beginning".into());
+        if !accept_damage {
+            return Err(JournalError::Damaged(recovered.report.clone()));
+        }
+        return Ok(log_from.unwrap_or(1));
+    }
+    Ok(1)
+}
+
+fn replay(
+    feed: &mut Feed,
+    segments: &[Segment],
+    from: u64,
+    recovered: &mut Recovered,
+) -> Result<(), JournalError> {
+    let storage = Arc::clone(&recovered.storage);
+    let begin = segments
+        .iter()
+        .rposition(|(info, _)| info.first_lsn <= from);
+    let mut expected = from;
+    let segments = &segments[begin.unwrap_or(0)..];
+    for (index, (info, header)) in segments.iter().enumerate() {
+        let limit = segments.get(index + 1).map(|(next, _)| next.first_lsn);
+        if info.first_lsn > expected {
+            let missing = info.first_lsn - expected;
+            recovered.damage(format!(
+                "LSN {expected} to {}: {missing} records are missing before {}",
+                info.first_lsn - 1,
+                info.name
+            ));
+        }
+        let mut scan = Scan::open(&*storage, &info.name, *header, info.first_lsn, limit)?;
+        scan.skip_below(from);
+        match scan.run(feed, recovered)? {
+            Ending::Clean => {}
+            Ending::Torn { offset, len } => {
+                recovered.cut_bytes += len;
+                recovered.report.push(format!(
+                    "{}: cut an incomplete batch of {len} octets at offset {offset}, from LSN {} on, which was being written when the server stopped",
+                    info.name,
+                    scan.expected(),
+                ));
+            }
+        }
+        expected = scan.expected().max(expected);
+        recovered.log_bytes += scan.bytes();
+    }
+    recovered.next_lsn = Lsn(expected);
+    Ok(())
+}
+
+impl Recovered {
+    fn damage(&mut self, line: String) {
+        self.damaged = true;
+        self.report.push(line);
+    }
+}

@@ -1,0 +1,146 @@
+//! From checked batches to the appliers: one thread each, fed with windows of a file.
+
+use super::Apply;
+use crate::error::JournalError;
+use crate::record::{decode, peek};
+use crate::segment::ShardSet;
+use std::ops::Range;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use wire::{SHARDS, ShardId};
+
+/// Windows under way to an applier: enough to read while it applies.
+const WINDOWS_AHEAD: usize = 3;
+
+/// A whole batch's place in its window.
+#[derive(Clone)]
+pub(super) struct Loaded {
+    pub payload: Range<usize>,
+    pub shards: ShardSet,
+}
+
+#[derive(Clone)]
+struct Work {
+    file: Arc<str>,
+    window: Arc<Vec<u8>>,
+    window_at: u64,
+    batches: Arc<[Loaded]>,
+}
+
+/// The reader's end.
+pub(super) struct Feed {
+    appliers: Vec<SyncSender<Work>>,
+    pool: Vec<Arc<Vec<u8>>>,
+}
+
+impl Feed {
+    /// Sends `batches` and forgets them.
+    pub fn send(
+        &mut self,
+        file: &Arc<str>,
+        window: &Arc<Vec<u8>>,
+        window_at: u64,
+        batches: &mut Vec<Loaded>,
+    ) -> Result<(), JournalError> {
+        if batches.is_empty() {
+            return Ok(());
+        }
+        let work = Work {
+            file: Arc::clone(file),
+            window: Arc::clone(window),
+            window_at,
+            batches: batches.drain(..).collect(),
+        };
+        for applier in &self.appliers {
+            // An applier that is gone has an error, which is found when it is joined.
+            let _ = applier.send(work.clone());
+        }
+        Ok(())
+    }
+
+    /// A window of `len` octets as `read` fills it, cut to what `read` says.
+    pub fn window(
+        &mut self,
+        len: usize,
+        read: impl FnOnce(&mut [u8]) -> Result<usize, JournalError>,
+    ) -> Result<Arc<Vec<u8>>, JournalError> {
+        let free = self
+            .pool
+            .iter_mut()
+            .position(|window| Arc::get_mut(window).is_some());
+        let mut window = free.map_or_else(Arc::default, |index| self.pool.swap_remove(index));
+        let octets = Arc::make_mut(&mut window);
+        octets.resize(len, 0);
+        let filled = read(octets)?;
+        octets.truncate(filled);
+        self.pool.push(Arc::clone(&window));
+        Ok(window)
+    }
+}
+
+/// Runs `reader`, with a thread for every applier that takes what the reader sends.
+pub(super) fn apply_on_threads<A: Apply + Send>(
+    appliers: Vec<A>,
+    owner: &(dyn Fn(ShardId) -> usize + Sync),
+    reader: impl FnOnce(&mut Feed) -> Result<(), JournalError>,
+) -> Result<Vec<A>, JournalError> {
+    std::thread::scope(|scope| {
+        let mut feed = Feed {
+            appliers: Vec::new(),
+            pool: Vec::new(),
+        };
+        let mut threads = Vec::new();
+        for (index, applier) in appliers.into_iter().enumerate() {
+            let mut mine = ShardSet::default();
+            for shard in (0..SHARDS).map(|shard| ShardId(shard as u8)) {
+                if owner(shard) == index {
+                    mine.insert(shard);
+                }
+            }
+            let (sender, receiver) = sync_channel(WINDOWS_AHEAD);
+            feed.appliers.push(sender);
+            threads.push(scope.spawn(move || apply_all(applier, mine, &receiver)));
+        }
+        let read = reader(&mut feed);
+        drop(feed);
+        let mut done = Vec::new();
+        for thread in threads {
+            let applied = thread
+                .join()
+                .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+            done.push(applied?);
+        }
+        read.map(|()| done)
+    })
+}
+
+fn apply_all<A: Apply>(
+    mut applier: A,
+    mine: ShardSet,
+    receiver: &Receiver<Work>,
+) -> Result<A, JournalError> {
+    while let Ok(work) = receiver.recv() {
+        for batch in work
+            .batches
+            .iter()
+            .filter(|batch| batch.shards.intersects(&mine))
+        {
+            let mut at = batch.payload.start;
+            while at < batch.payload.end {
+                let octets = &work.window[at..batch.payload.end];
+                let result = peek(octets).and_then(|(len, shard)| {
+                    if mine.contains(shard) {
+                        applier.apply(&decode(octets)?.0);
+                    }
+                    Ok(len)
+                });
+                at += result.map_err(|source| JournalError::Record {
+                    file: work.file.to_string(),
+                    offset: work.window_at + at as u64,
+                    source,
+                })?;
+            }
+        }
+    }
+    Ok(applier)
+}
