@@ -1,7 +1,9 @@
 //! The server under test: its config, its process, and what it says of itself.
 
+use std::ffi::OsString;
 use std::fs;
 use std::net::Ipv6Addr;
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 use std::process::{Command, ExitStatus};
 use std::time::Duration;
@@ -16,6 +18,8 @@ use crate::wait::wait_until;
 /// Names the program instead of the one beside the tests.
 const PROGRAM_VARIABLE: &str = "TWINLEASE";
 const START_LIMIT: Duration = Duration::from_secs(15);
+/// The user and the group without rights.
+const NOBODY: u32 = 65534;
 const STOP_LIMIT: Duration = Duration::from_secs(10);
 
 /// The path of the program: `$TWINLEASE`, else the one that cargo built beside this executable.
@@ -152,6 +156,8 @@ socket = "{socket}"
 pub struct Server {
     process: Process,
     program: PathBuf,
+    /// The whole command line.
+    run: Vec<OsString>,
     namespace: Namespace,
     config: PathBuf,
     starts: u32,
@@ -172,11 +178,54 @@ impl Server {
     /// # Errors
     /// It ends, or does not answer in time; with its log.
     pub fn start_program(program: &Path, namespace: &Namespace, config: &Config) -> Result<Server> {
+        Server::launch(&[], program, namespace, config)
+    }
+
+    /// Like [`Server::start`] without any privilege: as user and group nobody, who own the scratch
+    /// directory from then on.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_unprivileged(namespace: &Namespace, config: &Config) -> Result<Server> {
+        // The directory of the build may be closed to nobody.
+        let copy = namespace.dir().join("twinlease");
+        fs::copy(program()?, &copy).context("cannot copy the program")?;
+        chown(namespace.dir(), Some(NOBODY), Some(NOBODY))?;
+        let id = NOBODY.to_string();
+        let launcher = [
+            "setpriv",
+            "--reuid",
+            &id,
+            "--regid",
+            &id,
+            "--clear-groups",
+            "--inh-caps=-all",
+        ];
+        Server::launch(&launcher, &copy, namespace, config)
+    }
+
+    fn launch(
+        launcher: &[&str],
+        program: &Path,
+        namespace: &Namespace,
+        config: &Config,
+    ) -> Result<Server> {
         let path = namespace.dir().join("twinlease.toml");
         fs::write(&path, config.text(namespace.dir()))?;
+        let mut run: Vec<OsString> = launcher.iter().map(OsString::from).collect();
+        run.extend(
+            [
+                program.as_os_str(),
+                "run".as_ref(),
+                "--config".as_ref(),
+                path.as_os_str(),
+            ]
+            .map(OsString::from),
+        );
         let mut server = Server {
-            process: spawn(program, namespace, &path, 0)?,
+            process: spawn(namespace, &run, 0)?,
             program: program.to_owned(),
+            run,
             namespace: namespace.clone(),
             config: path,
             starts: 1,
@@ -254,7 +303,7 @@ impl Server {
     /// # Errors
     /// It ends, or does not answer in time; with its log.
     pub fn restart(&mut self) -> Result<()> {
-        self.process = spawn(&self.program, &self.namespace, &self.config, self.starts)?;
+        self.process = spawn(&self.namespace, &self.run, self.starts)?;
         self.starts += 1;
         self.wait_until_ready()
     }
@@ -270,9 +319,10 @@ impl Server {
     }
 }
 
-fn spawn(program: &Path, namespace: &Namespace, config: &Path, starts: u32) -> Result<Process> {
+fn spawn(namespace: &Namespace, run: &[OsString], starts: u32) -> Result<Process> {
+    let (program, arguments) = run.split_first().context("an empty command line")?;
     let mut command = namespace.command(program);
-    command.args(["run", "--config"]).arg(config);
+    command.args(arguments);
     namespace.spawn(command, &format!("twinlease-{starts}"))
 }
 
@@ -352,17 +402,21 @@ impl Status {
         interfaces.iter().map(read).collect()
     }
 
-    /// Dropped datagrams by reason, over all workers.
+    /// Dropped datagrams, over all workers and reasons.
     ///
     /// # Errors
-    /// The status has no workers.
-    pub fn drops(&self, reason: &str) -> Result<u64> {
+    /// The status has no workers, or one without its drops.
+    pub fn drops(&self) -> Result<u64> {
         let workers = self.0["workers"]
             .as_array()
             .context("no workers in the status")?;
-        Ok(workers
-            .iter()
-            .filter_map(|worker| worker["drops"][reason].as_u64())
-            .sum())
+        let mut sum = 0;
+        for worker in workers {
+            let reasons = worker["drops"]
+                .as_object()
+                .context("no drops in the status")?;
+            sum += reasons.values().filter_map(Value::as_u64).sum::<u64>();
+        }
+        Ok(sum)
     }
 }

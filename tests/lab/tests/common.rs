@@ -1,28 +1,30 @@
 use std::net::Ipv6Addr;
 
-use anyhow::{Result, ensure};
+use anyhow::{Context, Result, ensure};
 use lab::capture::Capture;
+use lab::clients::Bound;
+use lab::message::Message;
 use lab::server::{FAR_POOL, FAR_PREFIXES, LAN_POOL, LAN_PREFIXES};
 use lab::topology::{RelaySite, Site};
 
-/// A capture at the server's peer on the LAN, judged at the end.
-pub struct LanJudge {
+/// A capture at the server's peer, judged at the end.
+pub struct Judge {
     capture: Capture,
     mac: String,
 }
 
-impl LanJudge {
-    pub fn start(site: &Site) -> Result<LanJudge> {
+impl Judge {
+    pub fn on_lan(site: &Site) -> Result<Judge> {
         let (_, mac) = site.server.link("lan0")?;
-        Ok(LanJudge {
+        Ok(Judge {
             capture: Capture::start(&site.lan.switch, "srv")?,
             mac,
         })
     }
 
-    pub fn start_at_relay(site: &Site, far: &RelaySite) -> Result<LanJudge> {
+    pub fn at_relay(site: &Site, far: &RelaySite) -> Result<Judge> {
         let (_, mac) = site.server.link("up0")?;
-        Ok(LanJudge {
+        Ok(Judge {
             capture: Capture::start(&far.relay, "up0")?,
             mac,
         })
@@ -54,14 +56,24 @@ pub fn ensure_in_far_pool(address: Ipv6Addr) -> Result<()> {
     Ok(())
 }
 
-/// `prefix` is aligned to /56 and inside the LAN's or the far LAN's /40.
-pub fn ensure_delegated(prefix: (Ipv6Addr, u8), far: bool) -> Result<()> {
+/// The client's prefix is aligned to /56 and inside the LAN's or the far LAN's /40.
+pub fn ensure_delegated(bound: &Bound, far: bool) -> Result<()> {
+    let (prefix, len) = bound.prefix.context("the client has no prefix")?;
     let pool = if far { FAR_PREFIXES } else { LAN_PREFIXES };
-    let (address, len) = (u128::from(prefix.0), prefix.1);
-    let inside = address >> 88 == u128::from(pool) >> 88;
+    let bits = u128::from(prefix);
+    let inside = bits >> 88 == u128::from(pool) >> 88;
     ensure!(
-        inside && len >= 56 && address << 56 == 0,
-        "{prefix:?} is not delegated from {pool}/40"
+        inside && len >= 56 && bits << 56 == 0,
+        "{prefix}/{len} is not of {pool}/40"
     );
     Ok(())
+}
+
+/// The first address or prefix in a Reply or Advertise.
+pub fn first_address(message: &Message) -> Result<Ipv6Addr> {
+    let granted = message.granted()?;
+    Ok(granted
+        .first()
+        .with_context(|| format!("nothing is granted: {message:?}"))?
+        .address)
 }

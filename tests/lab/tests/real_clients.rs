@@ -1,16 +1,16 @@
-use anyhow::{Result, ensure};
-use lab::clients::{BOUND_LIMIT, Bound, Dhclient, Dhcpcd, Dhcrelay, Want};
+use anyhow::ensure;
+use lab::clients::{BOUND_LIMIT, Dhclient, Dhcpcd, Dhcrelay, Want};
 use lab::server::{Config, DNS_SERVER, Server};
 use lab::topology::{SERVER_UP, Site};
 
-use crate::common::{LanJudge, ensure_delegated, ensure_in_far_pool, ensure_in_lan_pool};
+use crate::common::{Judge, ensure_delegated, ensure_in_far_pool, ensure_in_lan_pool};
 
 #[test]
 fn dhclient_gets_an_address() {
     lab::run(|lab| {
         let site = Site::new(lab, 2)?;
         let client = site.lan.client(lab, "client")?;
-        let judge = LanJudge::start(&site)?;
+        let judge = Judge::on_lan(&site)?;
         let server = Server::start(&site.server, &Config::default())?;
         let dhclient = Dhclient::start(&client, "eth0", Want::Address)?;
         let bound = dhclient.bound(BOUND_LIMIT)?;
@@ -40,11 +40,11 @@ fn dhclient_gets_a_prefix() {
     lab::run(|lab| {
         let site = Site::new(lab, 2)?;
         let client = site.lan.client(lab, "client")?;
-        let judge = LanJudge::start(&site)?;
+        let judge = Judge::on_lan(&site)?;
         let _server = Server::start(&site.server, &Config::default())?;
         let dhclient = Dhclient::start(&client, "eth0", Want::Prefix)?;
         let bound = dhclient.bound(BOUND_LIMIT)?;
-        delegated(&bound, false)?;
+        ensure_delegated(&bound, false)?;
         judge.judge(2)
     });
 }
@@ -54,12 +54,12 @@ fn dhcpcd_gets_both() {
     lab::run(|lab| {
         let site = Site::new(lab, 2)?;
         let client = site.lan.client(lab, "client")?;
-        let judge = LanJudge::start(&site)?;
+        let judge = Judge::on_lan(&site)?;
         let _server = Server::start(&site.server, &Config::default())?;
         let dhcpcd = Dhcpcd::start(&client, "eth0", Want::Both)?;
         let bound = dhcpcd.bound(BOUND_LIMIT)?;
         ensure_in_lan_pool(bound.leased_address()?)?;
-        delegated(&bound, false)?;
+        ensure_delegated(&bound, false)?;
         judge.judge(2)
     });
 }
@@ -71,7 +71,7 @@ fn both_clients_through_dhcrelay() {
         let far = site.add_relay(lab)?;
         let first = far.lan.client(lab, "first")?;
         let second = far.lan.client(lab, "second")?;
-        let judge = LanJudge::start_at_relay(&site, &far)?;
+        let judge = Judge::at_relay(&site, &far)?;
         let config = Config {
             interfaces: vec!["lan0", "up0"],
             ..Config::default()
@@ -83,7 +83,7 @@ fn both_clients_through_dhcrelay() {
         let bounds = [dhclient.bound(BOUND_LIMIT)?, dhcpcd.bound(BOUND_LIMIT)?];
         for bound in &bounds {
             ensure_in_far_pool(bound.leased_address()?)?;
-            delegated(bound, true)?;
+            ensure_delegated(bound, true)?;
         }
         ensure!(
             bounds[0].leased_address()? != bounds[1].leased_address()?,
@@ -91,11 +91,4 @@ fn both_clients_through_dhcrelay() {
         );
         judge.judge(4)
     });
-}
-
-fn delegated(bound: &Bound, far: bool) -> Result<()> {
-    ensure!(bound.prefix.is_some(), "the client has no prefix");
-    bound
-        .prefix
-        .map_or(Ok(()), |prefix| ensure_delegated(prefix, far))
 }

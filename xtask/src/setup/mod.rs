@@ -39,7 +39,9 @@ pub fn run() -> Result<()> {
     }
     let left = plan(&ThisMachine, &nightly);
     if let Some(need) = left.first() {
-        bail!("it was installed, and is still missing: {need}");
+        bail!(
+            "it was installed, and is still missing: {need}. Is cargo's bin directory on the PATH?"
+        );
     }
     println!("setup: everything is there now");
     Ok(())
