@@ -2,10 +2,15 @@
 //!
 //! The one home of ring and UMEM `unsafe`. It knows Ethernet, IPv6 and UDP, and nothing of DHCPv6.
 
+mod mmap;
+mod ring;
 mod spec;
+mod umem;
 mod waker;
+pub mod xdp;
 
 pub use spec::{
     Idle, InterfaceId, InterfaceSpec, IoMode, PathId, QueueId, Rung, UnknownWord, VerifyChecksums,
 };
+pub use umem::lost_frames;
 pub use waker::Waker;

@@ -31,7 +31,9 @@ impl Waker {
     pub fn new() -> io::Result<Self> {
         let event = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK)?;
         let asleep = AtomicBool::new(false);
-        Ok(Self { shared: Arc::new(Shared { asleep, event }) })
+        Ok(Self {
+            shared: Arc::new(Shared { asleep, event }),
+        })
     }
 
     /// Makes the sleeper look for work again. Call after the work is visible to it.
@@ -72,20 +74,35 @@ mod tests {
     use core::sync::atomic::{AtomicU64, Ordering};
     use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
-    const SECOND: Timespec = Timespec { tv_sec: 1, tv_nsec: 0 };
+    const SECOND: Timespec = Timespec {
+        tv_sec: 1,
+        tv_nsec: 0,
+    };
 
     #[test]
     fn wake_before_sleep_costs_no_event_and_wake_during_sleep_ends_it() {
         let waker = Waker::new().unwrap();
         waker.wake();
-        let no_wait = Timespec { tv_sec: 0, tv_nsec: 0 };
+        let no_wait = Timespec {
+            tv_sec: 0,
+            tv_nsec: 0,
+        };
         let event = waker.event();
-        assert_eq!(poll(&mut [PollFd::new(&event, PollFlags::IN)], Some(&no_wait)), Ok(0));
+        assert_eq!(
+            poll(&mut [PollFd::new(&event, PollFlags::IN)], Some(&no_wait)),
+            Ok(0)
+        );
         waker.announce_sleep();
         waker.wake();
-        assert_eq!(poll(&mut [PollFd::new(&event, PollFlags::IN)], Some(&SECOND)), Ok(1));
+        assert_eq!(
+            poll(&mut [PollFd::new(&event, PollFlags::IN)], Some(&SECOND)),
+            Ok(1)
+        );
         waker.awake();
-        assert_eq!(poll(&mut [PollFd::new(&event, PollFlags::IN)], Some(&no_wait)), Ok(0));
+        assert_eq!(
+            poll(&mut [PollFd::new(&event, PollFlags::IN)], Some(&no_wait)),
+            Ok(0)
+        );
     }
 
     #[test]
