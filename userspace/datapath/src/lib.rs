@@ -4,7 +4,9 @@
 
 mod mmap;
 mod ring;
+mod socket;
 mod spec;
+mod sys;
 mod umem;
 mod waker;
 pub mod xdp;
