@@ -182,10 +182,10 @@ impl<'a> Scan<'a> {
             if !self.has(later_at, BATCH_LEN_MAX) {
                 self.read(later_at, feed)?;
             }
-            if let Look::Batch(header) = self.look(later_at) {
-                if header.first_lsn >= self.expected {
-                    return Ok(Some((later_at, header)));
-                }
+            if let Look::Batch(header) = self.look(later_at)
+                && header.first_lsn >= self.expected
+            {
+                return Ok(Some((later_at, header)));
             }
             later_at += BLOCK_LEN as u64;
         }
