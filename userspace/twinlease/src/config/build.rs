@@ -1,0 +1,102 @@
+//! From the checked config to what engine and datapath take.
+
+use datapath::{InterfaceSpec, IoMode};
+use engine::ReservationSpec;
+use engine::{InterfaceId, LinkSpec, Model, ModelBuilder, ModelError, OptionValues, PoolConfig};
+use lease::{AllocationKey, Lease, PoolSpec};
+
+use super::model::{self, ClientOptions, Config, Io, Lifetimes};
+use super::value::Prefix;
+
+impl Config {
+    /// The engine's model for a server with this DUID and allocation key.
+    ///
+    /// # Errors
+    /// What the engine refuses although the config's own check did not.
+    pub fn model(&self, server_duid: &[u8], key: [u8; 16]) -> Result<Model, ModelError> {
+        let builder = ModelBuilder::new(server_duid, AllocationKey::new(key))
+            .preference(self.preference)
+            .rapid_commit(self.rapid_commit)
+            .lifetimes(lifetimes(self.lifetimes))
+            .options(options(&self.options));
+        let links = self.links.iter().map(link);
+        links.fold(builder, ModelBuilder::link).build()
+    }
+
+    /// The interfaces as the datapath takes them, in the order of [`Config::interfaces`].
+    pub fn interface_specs(&self) -> Vec<InterfaceSpec> {
+        let spec = |interface: &model::Interface| InterfaceSpec {
+            name: interface.name.clone(),
+            io: match interface.io {
+                Io::Auto => IoMode::Auto,
+                Io::ZeroCopy => IoMode::ZeroCopy,
+                Io::Copy => IoMode::Copy,
+                Io::Generic => IoMode::Generic,
+                Io::Socket => IoMode::Socket,
+            },
+            verify_checksums: match interface.verify_checksums {
+                model::VerifyChecksums::Auto => datapath::VerifyChecksums::Auto,
+                model::VerifyChecksums::On => datapath::VerifyChecksums::On,
+                model::VerifyChecksums::Off => datapath::VerifyChecksums::Off,
+            },
+            addresses: interface.addresses.clone(),
+        };
+        self.interfaces.iter().map(spec).collect()
+    }
+}
+
+fn link(link: &model::Link) -> LinkSpec {
+    let interface = link.interface.and_then(|index| u16::try_from(index).ok());
+    LinkSpec {
+        name: link.name.clone(),
+        interface: interface.map(InterfaceId),
+        link_addresses: link.link_addresses.iter().copied().map(lease).collect(),
+        lifetimes: Some(lifetimes(link.lifetimes)),
+        options: options(&link.options),
+        pools: link.pools.iter().map(pool).collect(),
+        reservations: link.reservations.iter().map(reservation).collect(),
+    }
+}
+
+fn pool(pool: &model::Pool) -> PoolConfig {
+    PoolConfig {
+        spec: PoolSpec {
+            kind: pool.kind,
+            first: pool.first,
+            count: pool.count,
+            unit_len: pool.unit_len,
+            reserved: Vec::new(),
+        },
+        lifetimes: Some(lifetimes(pool.lifetimes)),
+    }
+}
+
+fn reservation(reservation: &model::Reservation) -> ReservationSpec {
+    ReservationSpec {
+        duid: reservation.duid.to_vec(),
+        address: reservation.address,
+        prefix: reservation.prefix.map(lease),
+        lifetimes: Some(lifetimes(reservation.lifetimes)),
+    }
+}
+
+fn lease(prefix: Prefix) -> Lease {
+    Lease {
+        addr: prefix.first,
+        len: prefix.len,
+    }
+}
+
+fn lifetimes(lifetimes: Lifetimes) -> engine::Lifetimes {
+    engine::Lifetimes {
+        preferred_secs: lifetimes.preferred.0,
+        valid_secs: lifetimes.valid.0,
+    }
+}
+
+fn options(options: &ClientOptions) -> OptionValues {
+    OptionValues {
+        dns_servers: Some(options.dns_servers.clone()),
+        domain_search: Some(options.domain_search.clone()),
+    }
+}

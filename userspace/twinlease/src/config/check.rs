@@ -1,0 +1,288 @@
+//! From what the file says to what the server uses: fills in defaults, resolves overrides, and
+//! finds what cannot be served. Goes on after a fault; the result counts only without faults.
+
+use std::collections::BTreeMap;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use super::fault::{Findings, Place};
+use super::file::{self, File};
+use super::links::{self, Defaults};
+use super::model::{ClientOptions, Config, Idle, Interface, Io, Lifetimes, VerifyChecksums};
+use super::read::Placed;
+use super::value::Secs;
+
+/// Where state is kept if the file does not say.
+pub const STATE_DIR: &str = "/var/lib/twinlease";
+/// The control socket if nothing says otherwise.
+pub const CONTROL_SOCKET: &str = "/run/twinlease/control.sock";
+
+/// Lifetimes below this are for labs (RFC 8156 §1).
+const LIFETIME_SECS_USUAL_MIN: u32 = 30;
+/// Longest path of a Unix socket, the closing zero not counted.
+const SOCKET_PATH_LEN_MAX: usize = 107;
+/// Longest name of a network interface, the closing zero not counted (IFNAMSIZ).
+const INTERFACE_NAME_LEN_MAX: usize = 15;
+/// Most workers: a shard's owner is one octet.
+const WORKERS_MAX: usize = 256;
+/// Most DNS servers or search domains, so that a reply with all of them stays within one packet.
+const OPTION_ITEMS_MAX: usize = 8;
+
+/// Checks a file. `cores` are those that the process may run on.
+pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
+    let interfaces = interfaces(&file.interfaces, findings);
+    let lifetimes = lifetimes(
+        &file.lifetimes,
+        Lifetimes {
+            preferred: Secs(259_200),
+            valid: Secs(345_600),
+        },
+        findings,
+    );
+    let options = options(&file.options, &Arc::new(ClientOptions::default()), findings);
+    let defaults = Defaults {
+        lifetimes,
+        options: options.clone(),
+    };
+    let links = links::check(&file.links, &interfaces, &defaults, findings);
+    control(&file.control, findings);
+    Config {
+        state_dir: value(&file.server.state_dir).unwrap_or_else(|| STATE_DIR.into()),
+        duid: value(&file.server.duid).map(|duid| duid.0),
+        allocation_key: value(&file.server.allocation_key).and_then(|key| (*key.0).try_into().ok()),
+        preference: value(&file.server.preference)
+            .and_then(|preference| u8::try_from(preference.0).ok())
+            .unwrap_or(0),
+        cores: worker_cores(&file.workers, cores, findings),
+        idle: value(&file.workers.idle).unwrap_or(Idle::Adaptive),
+        interfaces,
+        rapid_commit: value(&file.rapid_commit).unwrap_or(false),
+        lifetimes,
+        options,
+        links,
+        control_socket: control_socket(file),
+        metrics: value(&file.control.metrics),
+    }
+}
+
+/// The control socket that the file names, or the usual one.
+pub fn control_socket(file: &File) -> PathBuf {
+    value(&file.control.socket).unwrap_or_else(|| CONTROL_SOCKET.into())
+}
+
+fn value<T: Clone>(placed: &Option<Placed<T>>) -> Option<T> {
+    placed.as_ref().map(|placed| placed.value.clone())
+}
+
+fn worker_cores(workers: &file::Workers, allowed: &[usize], findings: &mut Findings) -> Vec<usize> {
+    let Some(cores) = &workers.cores else {
+        return allowed.iter().copied().take(WORKERS_MAX).collect();
+    };
+    if cores.value.is_empty() {
+        findings.fault(
+            &cores.place,
+            "no core, so no worker",
+            "name at least one, or leave the key out",
+        );
+    }
+    if cores.value.len() > WORKERS_MAX {
+        findings.fault(
+            &cores.place,
+            "too many workers",
+            format!("name at most {WORKERS_MAX}"),
+        );
+    }
+    let mut used = BTreeMap::new();
+    for core in &cores.value {
+        let number = core.value.0 as usize;
+        if used.insert(number, ()).is_some() {
+            let problem = format!("core {number} is named twice");
+            findings.fault(
+                &core.place,
+                problem,
+                "name each core once: a worker has a core to itself",
+            );
+        } else if !allowed.contains(&number) {
+            let problem = format!("this process may not run on core {number}");
+            let remedy = format!("choose from {allowed:?}, or widen its affinity or cpuset");
+            findings.fault(&core.place, problem, remedy);
+        }
+    }
+    used.into_keys().collect()
+}
+
+fn interfaces(file: &[file::Interface], findings: &mut Findings) -> Vec<Interface> {
+    if file.is_empty() {
+        findings.fault(
+            &Place {
+                offset: 0,
+                key: "interface".into(),
+            },
+            "no interface, so nothing is served",
+            "add [[interface]] with a name",
+        );
+    }
+    let mut seen = BTreeMap::new();
+    for interface in file {
+        let Some(name) = &interface.name else {
+            continue;
+        };
+        let text = name.value.as_str();
+        let illegal = |c: char| c.is_whitespace() || c == '/' || c == '\0' || c == ':';
+        if text.len() > INTERFACE_NAME_LEN_MAX || text.contains(illegal) {
+            let problem = format!("\"{}\" cannot be an interface's name", text.escape_debug());
+            findings.fault(&name.place, problem, "write the name that `ip link` shows");
+        }
+        if let Some(first) = seen.insert(text, &name.place.key) {
+            let problem = format!("interface \"{text}\" is already {first}");
+            findings.fault(&name.place, problem, "merge the two tables");
+        }
+        for address in interface.addresses.iter().flat_map(|list| &list.value) {
+            if address.value.is_multicast() || address.value.is_unspecified() {
+                let problem = format!("{} is not a unicast address", address.value);
+                let remedy = "remove it; the multicast groups are served without being named";
+                findings.fault(&address.place, problem, remedy);
+            }
+        }
+        if let Some(Placed {
+            value: Io::Socket,
+            place,
+        }) = &interface.io
+        {
+            let problem = "the kernel's UDP socket carries a fraction of what AF_XDP does";
+            findings.warn(place, problem, "use \"auto\" where speed matters");
+        }
+    }
+    let make = |interface: &file::Interface| Interface {
+        name: value(&interface.name).unwrap_or_default(),
+        io: value(&interface.io).unwrap_or(Io::Auto),
+        verify_checksums: value(&interface.verify_checksums).unwrap_or(VerifyChecksums::Auto),
+        addresses: interface
+            .addresses
+            .iter()
+            .flat_map(|list| list.value.iter().map(|address| address.value))
+            .collect(),
+    };
+    file.iter().map(make).collect()
+}
+
+fn control(control: &file::Control, findings: &mut Findings) {
+    if let Some(socket) = &control.socket
+        && socket.value.as_os_str().len() > SOCKET_PATH_LEN_MAX
+    {
+        let remedy = format!("use a path of at most {SOCKET_PATH_LEN_MAX} octets");
+        findings.fault(&socket.place, "too long for a Unix socket", remedy);
+    }
+    let Some(metrics) = &control.metrics else {
+        return;
+    };
+    if metrics.value.port() == 647 {
+        let remedy = "use another port, such as 9547";
+        findings.fault(
+            &metrics.place,
+            "port 647 belongs to DHCPv6 failover (RFC 8156 §11)",
+            remedy,
+        );
+    }
+    if !metrics.value.ip().is_loopback() {
+        let problem = "metrics are open to the network, without encryption or password";
+        findings.warn(&metrics.place, problem, "use [::1], or filter the port");
+    }
+}
+
+/// Lifetimes of a table, with what it leaves out taken from `outer`.
+pub fn lifetimes(file: &file::Lifetimes, outer: Lifetimes, findings: &mut Findings) -> Lifetimes {
+    let resolved = Lifetimes {
+        preferred: file.preferred.as_ref().map_or(outer.preferred, |p| p.value),
+        valid: file.valid.as_ref().map_or(outer.valid, |v| v.value),
+    };
+    let Some(place) = file
+        .preferred
+        .as_ref()
+        .or(file.valid.as_ref())
+        .map(|p| &p.place)
+    else {
+        return resolved;
+    };
+    if resolved.preferred > resolved.valid {
+        let problem = format!(
+            "the preferred lifetime ({}) is longer than the valid lifetime ({})",
+            resolved.preferred, resolved.valid
+        );
+        findings.fault(
+            place,
+            problem,
+            "raise valid or lower preferred (RFC 9915 §21.6)",
+        );
+    }
+    if let Some(valid) = &file.valid {
+        match valid.value.0 {
+            0 => findings.fault(
+                &valid.place,
+                "a lease of 0 seconds is none",
+                "write a duration above 0",
+            ),
+            1..LIFETIME_SECS_USUAL_MIN => findings.warn(
+                &valid.place,
+                "leases of a few seconds are for labs",
+                format!("use at least {LIFETIME_SECS_USUAL_MIN}s elsewhere"),
+            ),
+            _ => {}
+        }
+    }
+    if let Some(preferred) = &file.preferred {
+        match preferred.value.0 {
+            0 => findings.warn(
+                &preferred.place,
+                "every lease is deprecated at once and T1 and T2 are 0",
+                "write a duration above 0",
+            ),
+            1..=3 => findings.warn(
+                &preferred.place,
+                "T1 and T2, 0.5 and 0.8 of it, fall into the same second or on the end",
+                "use at least 10s",
+            ),
+            _ => {}
+        }
+    }
+    resolved
+}
+
+/// Options of a table, with what it leaves out taken from `outer`.
+pub fn options(
+    file: &file::Options,
+    outer: &Arc<ClientOptions>,
+    findings: &mut Findings,
+) -> Arc<ClientOptions> {
+    if file.dns_servers.is_none() && file.domain_search.is_none() {
+        return Arc::clone(outer);
+    }
+    let mut resolved = ClientOptions::clone(outer);
+    if let Some(servers) = &file.dns_servers {
+        bound(servers, findings);
+        for server in &servers.value {
+            if server.value.is_multicast() || server.value.is_unspecified() {
+                let problem = format!("{} cannot be a DNS server", server.value);
+                findings.fault(&server.place, problem, "write a unicast address");
+            }
+        }
+        resolved.dns_servers = servers.value.iter().map(|server| server.value).collect();
+    }
+    if let Some(domains) = &file.domain_search {
+        bound(domains, findings);
+        resolved.domain_search = domains.value.iter().map(|d| d.value.0.clone()).collect();
+    }
+    Arc::new(resolved)
+}
+
+fn bound<T>(list: &Placed<Vec<Placed<T>>>, findings: &mut Findings) {
+    if list.value.len() > OPTION_ITEMS_MAX {
+        let problem = format!("{} items are too many for one packet", list.value.len());
+        findings.fault(
+            &list.place,
+            problem,
+            format!("keep the first {OPTION_ITEMS_MAX}"),
+        );
+    }
+}

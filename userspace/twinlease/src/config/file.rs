@@ -1,0 +1,315 @@
+//! What the file says: every key that exists, as written, with its place. Nothing is filled in or
+//! compared here; that is `check.rs`.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+
+use toml::de::DeValue;
+
+use super::fault::{Findings, Place};
+use super::model::{Idle, Io, VerifyChecksums};
+use super::read::{Placed, Reader, document};
+use super::value::{
+    DomainName, DuidOctets, FromToml, Octets, Prefix, Range, Secs, Share, Within, Wrong, word,
+};
+
+type Maybe<T> = Option<Placed<T>>;
+type List<T> = Option<Placed<Vec<Placed<T>>>>;
+
+/// The whole file.
+#[derive(Debug)]
+pub struct File {
+    pub server: Server,
+    pub workers: Workers,
+    pub interfaces: Vec<Interface>,
+    pub lifetimes: Lifetimes,
+    pub rapid_commit: Maybe<bool>,
+    pub options: Options,
+    pub links: Vec<Link>,
+    pub control: Control,
+}
+
+/// `[server]`
+#[derive(Debug)]
+pub struct Server {
+    pub state_dir: Maybe<PathBuf>,
+    pub duid: Maybe<DuidOctets>,
+    pub preference: Maybe<Within<0, 255>>,
+    pub allocation_key: Maybe<Octets<16, 16>>,
+}
+
+/// `[workers]`
+#[derive(Debug)]
+pub struct Workers {
+    pub cores: List<Within<0, 1023>>,
+    pub idle: Maybe<Idle>,
+}
+
+/// `[[interface]]`
+#[derive(Debug)]
+pub struct Interface {
+    pub name: Maybe<String>,
+    pub io: Maybe<Io>,
+    pub verify_checksums: Maybe<VerifyChecksums>,
+    pub addresses: List<Ipv6Addr>,
+}
+
+/// `[lifetimes]` and `lifetimes = { … }`
+#[derive(Debug)]
+pub struct Lifetimes {
+    pub preferred: Maybe<Secs>,
+    pub valid: Maybe<Secs>,
+}
+
+/// `[options]` and `options = { … }`
+#[derive(Debug)]
+pub struct Options {
+    pub dns_servers: List<Ipv6Addr>,
+    pub domain_search: List<DomainName>,
+}
+
+/// `[[link]]`
+#[derive(Debug)]
+pub struct Link {
+    pub place: Place,
+    pub name: Maybe<String>,
+    pub interface: Maybe<String>,
+    pub link_addresses: List<Prefix>,
+    pub lifetimes: Lifetimes,
+    pub options: Options,
+    pub address_pools: Vec<AddressPool>,
+    pub prefix_pools: Vec<PrefixPool>,
+    pub reservations: Vec<Reservation>,
+}
+
+/// `[[link.address-pool]]`
+#[derive(Debug)]
+pub struct AddressPool {
+    pub range: Maybe<Range>,
+    pub lifetimes: Lifetimes,
+}
+
+/// `[[link.prefix-pool]]`
+#[derive(Debug)]
+pub struct PrefixPool {
+    pub prefix: Maybe<Prefix>,
+    pub delegated_length: Maybe<Within<1, 127>>,
+    pub excluded_length: Maybe<Within<1, 128>>,
+    pub lifetimes: Lifetimes,
+}
+
+/// `[[link.reservation]]`
+#[derive(Debug)]
+pub struct Reservation {
+    pub place: Place,
+    pub duid: Maybe<DuidOctets>,
+    pub address: Maybe<Ipv6Addr>,
+    pub prefix: Maybe<Prefix>,
+    pub lifetimes: Lifetimes,
+}
+
+/// `[control]`
+#[derive(Debug)]
+pub struct Control {
+    pub socket: Maybe<PathBuf>,
+    pub metrics: Maybe<SocketAddr>,
+}
+
+impl File {
+    /// Reads the text; `None` if it is not TOML. What is wrong is in `findings`.
+    pub fn read(text: &str, findings: &mut Findings) -> Option<Self> {
+        document(text, findings, |file| {
+            let (lifetimes, rapid_commit) =
+                file.table("lifetimes", |t| (Lifetimes::read(t), t.get("rapid-commit")));
+            file.tables("failover", refuse_failover);
+            Self {
+                server: file.table("server", |t| Server {
+                    state_dir: t.get("state-dir"),
+                    duid: t.get("duid"),
+                    preference: t.get("preference"),
+                    allocation_key: t.get("allocation-key"),
+                }),
+                workers: file.table("workers", |t| Workers {
+                    cores: t.list("cores"),
+                    idle: t.get("idle"),
+                }),
+                interfaces: file.tables("interface", |t| Interface {
+                    name: t.require("name"),
+                    io: t.get("io"),
+                    verify_checksums: t.get("verify-checksums"),
+                    addresses: t.list("addresses"),
+                }),
+                lifetimes,
+                rapid_commit,
+                options: file.table("options", Options::read),
+                links: file.tables("link", Link::read),
+                control: file.table("control", |t| Control {
+                    socket: t.get("socket"),
+                    metrics: t.get("metrics"),
+                }),
+            }
+        })
+    }
+}
+
+impl Lifetimes {
+    fn read(t: &mut Reader<'_, '_>) -> Self {
+        Self {
+            preferred: t.get("preferred"),
+            valid: t.get("valid"),
+        }
+    }
+}
+
+impl Options {
+    fn read(t: &mut Reader<'_, '_>) -> Self {
+        Self {
+            dns_servers: t.list("dns-servers"),
+            domain_search: t.list("domain-search"),
+        }
+    }
+}
+
+impl Link {
+    fn read(t: &mut Reader<'_, '_>) -> Self {
+        Self {
+            place: t.place().clone(),
+            name: t.require("name"),
+            interface: t.get("interface"),
+            link_addresses: t.list("link-addresses"),
+            lifetimes: t.table("lifetimes", Lifetimes::read),
+            options: t.table("options", Options::read),
+            address_pools: t.tables("address-pool", |t| {
+                refuse(t, "options", OPTIONS_REMEDY);
+                AddressPool {
+                    range: t.require("range"),
+                    lifetimes: t.table("lifetimes", Lifetimes::read),
+                }
+            }),
+            prefix_pools: t.tables("prefix-pool", |t| {
+                refuse(t, "options", OPTIONS_REMEDY);
+                refuse(
+                    t,
+                    "excluded-length",
+                    "remove it, or number the link from outside the pool",
+                );
+                PrefixPool {
+                    prefix: t.require("prefix"),
+                    delegated_length: t.require("delegated-length"),
+                    excluded_length: t.get("excluded-length"),
+                    lifetimes: t.table("lifetimes", Lifetimes::read),
+                }
+            }),
+            reservations: t.tables("reservation", |t| {
+                refuse(t, "options", OPTIONS_REMEDY);
+                Reservation {
+                    place: t.place().clone(),
+                    duid: t.require("duid"),
+                    address: t.get("address"),
+                    prefix: t.get("prefix"),
+                    lifetimes: t.table("lifetimes", Lifetimes::read),
+                }
+            }),
+        }
+    }
+}
+
+const OPTIONS_REMEDY: &str = "move it to the link or to [options]";
+
+/// A key of the config's contract that this version would not obey: refused, never ignored.
+fn refuse(t: &mut Reader<'_, '_>, key: &'static str, remedy: &str) {
+    t.fault_at(
+        key,
+        format!("{key} is not served here in this version"),
+        remedy,
+    );
+}
+
+/// The keys of a relationship are read, so that their own faults show; then the table is refused,
+/// because serving alone where a pair was configured would give two clients one lease.
+fn refuse_failover(t: &mut Reader<'_, '_>) {
+    t.require::<String>("name");
+    t.require::<Role>("role");
+    t.require::<SocketAddr>("local");
+    t.require::<SocketAddr>("partner");
+    t.list::<String>("links");
+    t.get::<Secs>("mclt");
+    t.get::<Secs>("keepalive");
+    t.get::<OffOrSecs>("auto-partner-down");
+    t.get::<Secs>("startup");
+    t.get::<WithoutPartner>("without-partner");
+    t.get::<Share>("prefix-share");
+    if t.is_table("tls") {
+        t.table("tls", |t| {
+            t.require::<PathBuf>("certificate");
+            t.require::<PathBuf>("key");
+            t.require::<PathBuf>("ca");
+        });
+    } else {
+        t.require::<Insecure>("tls");
+    }
+    t.fault(
+        "failover is not in this version",
+        "remove the table; two servers must not both serve these links without it",
+    );
+}
+
+/// Declares what word means which value of a type.
+macro_rules! words {
+    ($type:ty, $expected:literal, $($word:literal => $value:expr),+ $(,)?) => {
+        impl FromToml for $type {
+            const EXPECTED: &'static str = $expected;
+
+            fn from_toml(value: &DeValue<'_>) -> Result<Self, Wrong> {
+                word(value, &[$(($word, $value)),+])
+            }
+        }
+    };
+}
+
+words!(Idle, "\"busy-poll\", \"adaptive\" or \"sleep\"",
+    "busy-poll" => Self::BusyPoll,
+    "adaptive" => Self::Adaptive,
+    "sleep" => Self::Sleep,
+);
+words!(Io, "\"auto\", \"zero-copy\", \"copy\", \"generic\" or \"socket\"",
+    "auto" => Self::Auto,
+    "zero-copy" => Self::ZeroCopy,
+    "copy" => Self::Copy,
+    "generic" => Self::Generic,
+    "socket" => Self::Socket,
+);
+words!(VerifyChecksums, "\"auto\", \"on\" or \"off\"",
+    "auto" => Self::Auto,
+    "on" => Self::On,
+    "off" => Self::Off,
+);
+
+/// `role`; only its spelling matters in this version.
+#[derive(Clone, Copy)]
+struct Role;
+words!(Role, "\"primary\" or \"secondary\"", "primary" => Self, "secondary" => Self);
+
+/// `without-partner`; only its spelling matters in this version.
+#[derive(Clone, Copy)]
+struct WithoutPartner;
+words!(WithoutPartner, "\"wait\" or \"serve\"", "wait" => Self, "serve" => Self);
+
+/// `tls = "insecure"`.
+#[derive(Clone, Copy)]
+struct Insecure;
+words!(Insecure, "\"insecure\", or a table [failover.tls]", "insecure" => Self);
+
+/// `auto-partner-down`; only its spelling matters in this version.
+struct OffOrSecs;
+
+impl FromToml for OffOrSecs {
+    const EXPECTED: &'static str = "\"off\" or a duration such as \"10m\"";
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        match value {
+            DeValue::String(text) if text == "off" => Ok(Self),
+            other => Secs::from_toml(other).map(|_| Self),
+        }
+    }
+}

@@ -1,0 +1,490 @@
+//! Checks links, pools and reservations, each alone and all against each other.
+//!
+//! Comparisons between pools, between reservations and between link-addresses go through one sort
+//! each: O(n log n) over all links together.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use wire::IaKind;
+
+use super::check::{lifetimes, options};
+use super::fault::{Findings, Place};
+use super::file;
+use super::model::{ClientOptions, Interface, Lifetimes, Link, Pool, Reservation};
+use super::value::Prefix;
+
+/// Address pools are no larger than a /8, so that counts of leases never overflow.
+const POOL_PREFIX_LEN_MIN: u32 = 8;
+/// Pools smaller than this are worth a warning.
+const POOL_COUNT_USUAL_MIN: u128 = 8;
+
+/// What a link inherits.
+pub struct Defaults {
+    /// From `[lifetimes]`.
+    pub lifetimes: Lifetimes,
+    /// From `[options]`.
+    pub options: Arc<ClientOptions>,
+}
+
+/// A stretch of addresses and who claims it.
+struct Claim<'f> {
+    first: u128,
+    last: u128,
+    /// Index of the link in the file.
+    link: usize,
+    /// The delegated length of a prefix pool; 128 for an address pool.
+    unit_len: u8,
+    place: &'f Place,
+    text: String,
+}
+
+/// Checks all links. The result leaves out pools and reservations that are at fault.
+pub fn check(
+    file: &[file::Link],
+    interfaces: &[Interface],
+    defaults: &Defaults,
+    findings: &mut Findings,
+) -> Vec<Link> {
+    let mut pools = Vec::new();
+    let mut links = Vec::with_capacity(file.len());
+    for (index, link) in file.iter().enumerate() {
+        links.push(one_link(
+            index, link, interfaces, defaults, &mut pools, findings,
+        ));
+    }
+    if file.is_empty() {
+        let place = Place {
+            offset: 0,
+            key: "link".into(),
+        };
+        findings.warn(
+            &place,
+            "no link, so no client gets a lease",
+            "add [[link]] with pools",
+        );
+    }
+    names_are_unique(file, findings);
+    link_addresses_are_unique(file, findings);
+    pools.sort_by_key(|pool| (pool.first, pool.last));
+    pools_are_apart(&pools, file, findings);
+    reservations(file, &pools, findings);
+    links
+}
+
+fn one_link<'f>(
+    index: usize,
+    link: &'f file::Link,
+    interfaces: &[Interface],
+    defaults: &Defaults,
+    claims: &mut Vec<Claim<'f>>,
+    findings: &mut Findings,
+) -> Link {
+    let lifetimes_here = lifetimes(&link.lifetimes, defaults.lifetimes, findings);
+    let options_here = options(&link.options, &defaults.options, findings);
+    let here = Defaults {
+        lifetimes: lifetimes_here,
+        options: options_here,
+    };
+    let mut pools = Vec::new();
+    for pool in &link.address_pools {
+        pools.extend(address_pool(index, pool, &here, claims, findings));
+    }
+    for pool in &link.prefix_pools {
+        pools.extend(prefix_pool(index, pool, &here, claims, findings));
+    }
+    if link.address_pools.is_empty() && link.prefix_pools.is_empty() && link.reservations.is_empty()
+    {
+        let problem = "no pool and no reservation: clients here get options only";
+        findings.warn(
+            &link.place,
+            problem,
+            "add [[link.address-pool]] or [[link.prefix-pool]]",
+        );
+    }
+    let reserve = |r: &file::Reservation, findings: &mut Findings| {
+        if r.address.is_none() && r.prefix.is_none() {
+            findings.fault(
+                &r.place,
+                "reserves nothing",
+                "add address = … or prefix = …",
+            );
+        }
+        Some(Reservation {
+            duid: r.duid.as_ref()?.value.0.clone(),
+            address: r.address.as_ref().map(|a| a.value),
+            prefix: r.prefix.as_ref().map(|p| p.value),
+            lifetimes: lifetimes(&r.lifetimes, here.lifetimes, findings),
+        })
+    };
+    let reserved = link
+        .reservations
+        .iter()
+        .filter_map(|r| reserve(r, findings))
+        .collect();
+    Link {
+        name: link
+            .name
+            .as_ref()
+            .map_or_else(String::new, |name| name.value.clone()),
+        interface: link_interface(link, interfaces, findings),
+        link_addresses: link
+            .link_addresses
+            .iter()
+            .flat_map(|l| &l.value)
+            .map(|p| p.value)
+            .collect(),
+        lifetimes: here.lifetimes,
+        options: here.options,
+        pools,
+        reservations: reserved,
+    }
+}
+
+fn link_interface(
+    link: &file::Link,
+    interfaces: &[Interface],
+    findings: &mut Findings,
+) -> Option<usize> {
+    let Some(name) = &link.interface else {
+        if link
+            .link_addresses
+            .as_ref()
+            .is_none_or(|list| list.value.is_empty())
+        {
+            findings.fault(
+                &link.place,
+                "no client can be on this link: it has neither interface nor link-addresses",
+                "add interface = … for clients on the wire, or link-addresses = […] for relays",
+            );
+        }
+        return None;
+    };
+    let index = interfaces
+        .iter()
+        .position(|interface| interface.name == name.value);
+    if index.is_none() {
+        let known: Vec<_> = interfaces
+            .iter()
+            .map(|interface| interface.name.as_str())
+            .collect();
+        let problem = format!("interface \"{}\" has no [[interface]]", name.value);
+        let remedy = format!("add one, or choose from: {}", known.join(", "));
+        findings.fault(&name.place, problem, remedy);
+    }
+    index
+}
+
+fn address_pool<'f>(
+    link: usize,
+    pool: &'f file::AddressPool,
+    outer: &Defaults,
+    claims: &mut Vec<Claim<'f>>,
+    findings: &mut Findings,
+) -> Option<Pool> {
+    let lifetimes = lifetimes(&pool.lifetimes, outer.lifetimes, findings);
+    let range = pool.range.as_ref()?;
+    let (first, last) = (range.value.first, range.value.last);
+    if last - first > u128::MAX >> POOL_PREFIX_LEN_MIN {
+        let remedy = format!("use a prefix of /{POOL_PREFIX_LEN_MIN} or longer");
+        findings.fault(&range.place, "is larger than any network", remedy);
+        return None;
+    }
+    if first >> 120 == 0xff || last >> 120 == 0xff {
+        findings.fault(
+            &range.place,
+            "holds multicast addresses",
+            "use unicast addresses",
+        );
+        return None;
+    }
+    let count = last - first + 1;
+    small(count, &range.place, findings);
+    let (place, text) = (&range.place, range.value.text.clone());
+    claims.push(Claim {
+        first,
+        last,
+        link,
+        unit_len: 128,
+        place,
+        text: text.clone(),
+    });
+    Some(Pool {
+        kind: IaKind::Na,
+        range: text,
+        first,
+        count,
+        unit_len: 128,
+        lifetimes,
+    })
+}
+
+fn prefix_pool<'f>(
+    link: usize,
+    pool: &'f file::PrefixPool,
+    outer: &Defaults,
+    claims: &mut Vec<Claim<'f>>,
+    findings: &mut Findings,
+) -> Option<Pool> {
+    let lifetimes = lifetimes(&pool.lifetimes, outer.lifetimes, findings);
+    let (prefix, length) = (pool.prefix.as_ref()?, pool.delegated_length.as_ref()?);
+    let unit_len = length.value.0 as u8;
+    if unit_len < prefix.value.len {
+        let problem = format!("a /{unit_len} does not fit into {}", prefix.value);
+        let remedy = format!("write a length from {} to 127", prefix.value.len);
+        findings.fault(&length.place, problem, remedy);
+        return None;
+    }
+    if u32::from(prefix.value.len) < POOL_PREFIX_LEN_MIN {
+        let remedy = format!("use a prefix of /{POOL_PREFIX_LEN_MIN} or longer");
+        findings.fault(&prefix.place, "is larger than any network", remedy);
+        return None;
+    }
+    if let Some(excluded) = &pool.excluded_length
+        && excluded.value.0 <= length.value.0
+    {
+        let problem = format!(
+            "a /{} cannot be excluded from a /{unit_len}",
+            excluded.value.0
+        );
+        let remedy = format!(
+            "write a length from {} to 128 (RFC 6603 §4.2)",
+            unit_len + 1
+        );
+        findings.fault(&excluded.place, problem, remedy);
+    }
+    if unit_len > 64 {
+        let problem = format!("clients cannot number a link from a /{unit_len}");
+        findings.warn(
+            &length.place,
+            problem,
+            "delegate /64 or shorter (RFC 7084 WPD-1)",
+        );
+    }
+    let count = 1u128 << (unit_len - prefix.value.len);
+    small(count, &prefix.place, findings);
+    let (first, last) = (prefix.value.first, prefix.value.last());
+    let text = prefix.value.to_string();
+    claims.push(Claim {
+        first,
+        last,
+        link,
+        unit_len,
+        place: &prefix.place,
+        text: text.clone(),
+    });
+    Some(Pool {
+        kind: IaKind::Pd,
+        range: text,
+        first,
+        count,
+        unit_len,
+        lifetimes,
+    })
+}
+
+fn small(count: u128, place: &Place, findings: &mut Findings) {
+    if count < POOL_COUNT_USUAL_MIN {
+        let problem = format!("has room for {count} leases only");
+        findings.warn(
+            place,
+            problem,
+            "use a larger range where more clients may come",
+        );
+    }
+}
+
+fn names_are_unique(file: &[file::Link], findings: &mut Findings) {
+    let (mut names, mut interfaces) = (BTreeMap::new(), BTreeMap::new());
+    for link in file {
+        if let Some(name) = &link.name
+            && let Some(first) = names.insert(name.value.as_str(), &link.place.key)
+        {
+            let problem = format!("\"{}\" is already the name of {first}", name.value);
+            findings.fault(&name.place, problem, "give each link its own name");
+        }
+        if let Some(interface) = &link.interface
+            && let Some(first) = interfaces.insert(interface.value.as_str(), &link.place.key)
+        {
+            let problem = format!(
+                "clients on \"{}\" already belong to {first}",
+                interface.value
+            );
+            findings.fault(
+                &interface.place,
+                problem,
+                "name an interface in one link only",
+            );
+        }
+    }
+}
+
+fn link_addresses_are_unique(file: &[file::Link], findings: &mut Findings) {
+    let mut owners = BTreeMap::new();
+    for (index, link) in file.iter().enumerate() {
+        for prefix in link.link_addresses.iter().flat_map(|list| &list.value) {
+            if let Some(other) = owners.insert(prefix.value, index) {
+                let problem = match other == index {
+                    true => format!("{} stands here twice", prefix.value),
+                    false => format!(
+                        "{} already means link \"{}\"",
+                        prefix.value,
+                        name(&file[other])
+                    ),
+                };
+                let remedy = "a link-address means one link: remove one of the two";
+                findings.fault(&prefix.place, problem, remedy);
+            }
+        }
+    }
+}
+
+fn name(link: &file::Link) -> &str {
+    link.name.as_ref().map_or("", |name| &name.value)
+}
+
+/// `pools` are sorted by first address; each is held against the one before that reaches furthest.
+fn pools_are_apart(pools: &[Claim<'_>], file: &[file::Link], findings: &mut Findings) {
+    let mut furthest: Option<&Claim<'_>> = None;
+    for pool in pools {
+        if let Some(before) = furthest.filter(|before| before.last >= pool.first) {
+            // The one that stands later in the file is the one reported.
+            let (other, pool) = match before.place.offset < pool.place.offset {
+                true => (before, pool),
+                false => (pool, before),
+            };
+            let problem = format!(
+                "{} overlaps {} of link \"{}\"",
+                pool.text,
+                other.text,
+                name(&file[other.link])
+            );
+            findings.fault(
+                pool.place,
+                problem,
+                "give the two pools addresses of their own",
+            );
+        }
+        if furthest.is_none_or(|before| before.last < pool.last) {
+            furthest = Some(pool);
+        }
+    }
+}
+
+/// One lease that a reservation names.
+struct Reserved<'f> {
+    prefix: Prefix,
+    link: usize,
+    duid: Option<&'f [u8]>,
+    place: &'f Place,
+}
+
+fn reservations(file: &[file::Link], pools: &[Claim<'_>], findings: &mut Findings) {
+    let mut reserved = Vec::new();
+    for (link, table) in file.iter().enumerate() {
+        for r in &table.reservations {
+            let duid = r.duid.as_ref().map(|duid| &*duid.value.0);
+            if let Some(address) = &r.address {
+                let prefix = Prefix {
+                    first: address.value.to_bits(),
+                    len: 128,
+                };
+                reserved.push(Reserved {
+                    prefix,
+                    link,
+                    duid,
+                    place: &address.place,
+                });
+            }
+            if let Some(prefix) = &r.prefix {
+                reserved.push(Reserved {
+                    prefix: prefix.value,
+                    link,
+                    duid,
+                    place: &prefix.place,
+                });
+            }
+        }
+    }
+    one_of_a_kind_per_client(&reserved, findings);
+    for lease in &reserved {
+        reservation_in_reach(lease, file, pools, findings);
+    }
+    reserved.sort_by_key(|lease| (lease.prefix.first, lease.prefix.last(), lease.place.offset));
+    let mut furthest: Option<&Reserved<'_>> = None;
+    for lease in &reserved {
+        if let Some(before) = furthest.filter(|before| before.prefix.last() >= lease.prefix.first) {
+            let problem = format!(
+                "{} is already reserved by {}",
+                show(lease.prefix),
+                before.place.key
+            );
+            findings.fault(lease.place, problem, "reserve a lease for one client only");
+        }
+        if furthest.is_none_or(|before| before.prefix.last() < lease.prefix.last()) {
+            furthest = Some(lease);
+        }
+    }
+}
+
+fn show(prefix: Prefix) -> String {
+    match prefix.len {
+        128 => std::net::Ipv6Addr::from_bits(prefix.first).to_string(),
+        _ => prefix.to_string(),
+    }
+}
+
+fn one_of_a_kind_per_client(reserved: &[Reserved<'_>], findings: &mut Findings) {
+    let mut clients = BTreeMap::new();
+    for lease in reserved {
+        let Some(duid) = lease.duid else { continue };
+        let key = (lease.link, lease.prefix.len == 128, duid);
+        if let Some(first) = clients.insert(key, &lease.place.key) {
+            let problem = format!("this client already has {first} on this link");
+            findings.fault(
+                lease.place,
+                problem,
+                "reserve one address and one prefix for a client",
+            );
+        }
+    }
+}
+
+/// A lease inside a pool belongs to that pool's link and has its length; an address outside of all
+/// pools is at least on its link.
+fn reservation_in_reach(
+    lease: &Reserved<'_>,
+    file: &[file::Link],
+    pools: &[Claim<'_>],
+    findings: &mut Findings,
+) {
+    let (first, last) = (lease.prefix.first, lease.prefix.last());
+    let behind = pools.partition_point(|pool| pool.first <= last);
+    let touched = pools[..behind].last().filter(|pool| pool.last >= first);
+    if let Some(pool) = touched {
+        if pool.link != lease.link {
+            let other = name(&file[pool.link]);
+            let problem = format!("lies in pool {} of link \"{other}\"", pool.text);
+            findings.fault(
+                lease.place,
+                problem,
+                "reserve it in that link, or choose another",
+            );
+        } else if pool.unit_len != lease.prefix.len {
+            let problem = format!("lies in pool {} but is no /{}", pool.text, pool.unit_len);
+            let remedy = "reserve one of the pool's own leases, or something outside of it";
+            findings.fault(lease.place, problem, remedy);
+        }
+        return;
+    }
+    let link = &file[lease.link];
+    let reach = link
+        .link_addresses
+        .as_ref()
+        .map_or(&[][..], |list| &list.value);
+    let reached = reach.iter().any(|prefix| prefix.value.contains(first));
+    if lease.prefix.len == 128 && !reach.is_empty() && !reached {
+        let problem = format!("{} is not on link \"{}\"", show(lease.prefix), name(link));
+        let remedy = "choose one inside its link-addresses or pools; clients could not use it";
+        findings.fault(lease.place, problem, remedy);
+    }
+}

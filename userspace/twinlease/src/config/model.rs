@@ -1,0 +1,177 @@
+//! What the server uses: every default filled in, every override resolved, every reference checked.
+//!
+//! Made only by [`super::load`] and [`super::parse`], so a value that exists is one that may be served.
+
+use std::net::{Ipv6Addr, SocketAddr};
+use std::path::PathBuf;
+use std::sync::Arc;
+use wire::IaKind;
+
+use super::value::{Prefix, Secs};
+
+/// A configuration without faults.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where journal, snapshots and the server's identity are kept.
+    pub state_dir: PathBuf,
+    /// The server DUID, if the file fixes it; else the one kept in `state_dir`.
+    pub duid: Option<Box<[u8]>>,
+    /// The allocation key, if the file fixes it; else the one kept in `state_dir`.
+    pub allocation_key: Option<[u8; 16]>,
+    /// OPTION_PREFERENCE in Advertise, if not 0 (RFC 9915 §21.8).
+    pub preference: u8,
+    /// One pinned worker for each core, in this order.
+    pub cores: Vec<usize>,
+    /// What a worker does when there is no work.
+    pub idle: Idle,
+    /// The interfaces served; at least one.
+    pub interfaces: Vec<Interface>,
+    /// Whether a Solicit with Rapid Commit is answered by a Reply (RFC 9915 §18.3.1).
+    pub rapid_commit: bool,
+    /// Lifetimes where nothing overrides them.
+    pub lifetimes: Lifetimes,
+    /// Options where nothing overrides them, and for clients on no known link.
+    pub options: Arc<ClientOptions>,
+    /// The links, in the order of the file.
+    pub links: Vec<Link>,
+    /// The control socket.
+    pub control_socket: PathBuf,
+    /// Where Prometheus may scrape; `None`: nowhere.
+    pub metrics: Option<SocketAddr>,
+}
+
+/// What a worker does when there is no work.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Idle {
+    /// Never sleeps: lowest latency, a whole core.
+    BusyPoll,
+    /// Spins for a short while, then sleeps.
+    Adaptive,
+    /// Sleeps at once.
+    Sleep,
+}
+
+impl Idle {
+    /// As the config file spells it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::BusyPoll => "busy-poll",
+            Self::Adaptive => "adaptive",
+            Self::Sleep => "sleep",
+        }
+    }
+}
+
+/// How packets get in and out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Io {
+    /// The best rung that passes its self-test.
+    Auto,
+    /// AF_XDP zero-copy or nothing.
+    ZeroCopy,
+    /// AF_XDP in copy mode under native XDP or nothing.
+    Copy,
+    /// AF_XDP under generic XDP or nothing.
+    Generic,
+    /// The kernel's UDP socket only.
+    Socket,
+}
+
+/// Whether UDP checksums of received packets are verified.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum VerifyChecksums {
+    /// On, except where the peer is known to leave them unfinished (veth).
+    Auto,
+    /// Always.
+    On,
+    /// Never.
+    Off,
+}
+
+/// One `[[interface]]`.
+#[derive(Clone, Debug)]
+pub struct Interface {
+    /// The kernel's name of it.
+    pub name: String,
+    /// How packets get in and out.
+    pub io: Io,
+    /// Whether received checksums are verified.
+    pub verify_checksums: VerifyChecksums,
+    /// Unicast addresses served besides those the kernel has on the interface.
+    pub addresses: Vec<Ipv6Addr>,
+}
+
+/// Lifetimes as told to clients; `preferred <= valid`, `valid > 0`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Lifetimes {
+    /// Preferred lifetime.
+    pub preferred: Secs,
+    /// Valid lifetime.
+    pub valid: Secs,
+}
+
+/// What clients may ask for by ORO.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ClientOptions {
+    /// OPTION_DNS_SERVERS (RFC 3646 §3).
+    pub dns_servers: Vec<Ipv6Addr>,
+    /// OPTION_DOMAIN_LIST (RFC 3646 §4), in text without the last dot.
+    pub domain_search: Vec<String>,
+}
+
+/// One `[[link]]`.
+#[derive(Clone, Debug)]
+pub struct Link {
+    /// Unique name.
+    pub name: String,
+    /// Index into [`Config::interfaces`] of the interface on whose link clients sit directly.
+    pub interface: Option<usize>,
+    /// A relay's link-address inside one of these means this link; longest prefix wins.
+    pub link_addresses: Vec<Prefix>,
+    /// Lifetimes where no pool or reservation overrides them.
+    pub lifetimes: Lifetimes,
+    /// Options of its clients.
+    pub options: Arc<ClientOptions>,
+    /// Address and prefix pools, in the order of the file, addresses first.
+    pub pools: Vec<Pool>,
+    /// Leases kept for one client each.
+    pub reservations: Vec<Reservation>,
+}
+
+/// One `[[link.address-pool]]` or `[[link.prefix-pool]]`.
+#[derive(Clone, Debug)]
+pub struct Pool {
+    /// Addresses or delegated prefixes.
+    pub kind: IaKind,
+    /// As the file writes it: the pool's name in status, logs and metrics.
+    pub range: String,
+    /// The first address, or the first address of the first delegated prefix.
+    pub first: u128,
+    /// Number of leases, at least 1.
+    pub count: u128,
+    /// Length of a lease: 128, or the delegated length.
+    pub unit_len: u8,
+    /// Lifetimes of leases from here.
+    pub lifetimes: Lifetimes,
+}
+
+impl Pool {
+    /// The last address covered.
+    pub fn last(&self) -> u128 {
+        let unit = 1u128 << (128 - u32::from(self.unit_len));
+        self.first + (self.count - 1) * unit + (unit - 1)
+    }
+}
+
+/// One `[[link.reservation]]`; at least one of address and prefix.
+#[derive(Clone, Debug)]
+pub struct Reservation {
+    /// The client.
+    pub duid: Box<[u8]>,
+    /// Its address.
+    pub address: Option<Ipv6Addr>,
+    /// Its delegated prefix.
+    pub prefix: Option<Prefix>,
+    /// Lifetimes of these leases.
+    pub lifetimes: Lifetimes,
+}

@@ -1,0 +1,203 @@
+//! What the control plane asks of a worker, and the answers: messages into the worker's inbox.
+//!
+//! Bindings belong to the worker that owns their shard, so nobody else reads them. Each command is
+//! a bounded piece of work between two batches of packets: a page holds at most [`PAGE_MAX`].
+
+use lease::{AbsTime, BindingRecord, BindingStatus, Lease, LinkKey};
+use tokio::sync::oneshot;
+use wire::{IaKind, Iaid, SHARDS, ShardId};
+
+/// Most bindings that one [`Command::ListLeases`] looks at, so that a list over millions never
+/// delays a packet by more than some tens of microseconds.
+pub const PAGE_MAX: usize = 512;
+
+/// One request to a worker. The worker answers by `reply`; a closed `reply` means that the asker
+/// went away and is no error.
+#[derive(Debug)]
+pub enum Command {
+    /// One page of one shard's bindings.
+    ListLeases(ListLeases),
+    /// Who holds this lease, in any shard of this worker.
+    ShowLease(ShowLease),
+}
+
+/// See [`Command::ListLeases`].
+#[derive(Debug)]
+pub struct ListLeases {
+    /// The shard; it belongs to the worker asked.
+    pub shard: ShardId,
+    /// Where to begin: 0, or `next` of the page before.
+    pub from: u32,
+    /// What to leave out.
+    pub filter: Filter,
+    /// How many bindings to look at, matching or not; at most [`PAGE_MAX`].
+    pub max: usize,
+    /// Takes the page.
+    pub reply: oneshot::Sender<Page>,
+}
+
+/// See [`Command::ShowLease`].
+#[derive(Debug)]
+pub struct ShowLease {
+    /// The address or delegated prefix.
+    pub lease: Lease,
+    /// Takes the binding, or `None` if no shard of this worker has one.
+    pub reply: oneshot::Sender<Option<OwnedBinding>>,
+}
+
+/// What [`Command::ListLeases`] found.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Page {
+    /// The bindings that matched.
+    pub bindings: Vec<OwnedBinding>,
+    /// Where the next page of this shard begins; `None` at its end.
+    pub next: Option<u32>,
+}
+
+/// The inbox was full: the worker is overloaded, and the command was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the worker's inbox is full")]
+pub struct Busy;
+
+/// The way into one worker: its inbox and whatever wakes it.
+pub trait WorkerHandle: Send + Sync {
+    /// Puts a command into the inbox and wakes the worker.
+    ///
+    /// # Errors
+    /// [`Busy`] at once, without waiting, when the inbox is full.
+    fn send(&self, command: Command) -> Result<(), Busy>;
+}
+
+/// All workers, and which of them owns which shard.
+pub struct Workers {
+    handles: Vec<Box<dyn WorkerHandle>>,
+    owner: [u8; SHARDS],
+}
+
+impl Workers {
+    /// # Panics
+    /// If `owner` names a worker that is not among `handles`.
+    pub fn new(handles: Vec<Box<dyn WorkerHandle>>, owner: [u8; SHARDS]) -> Self {
+        assert!(
+            owner.iter().all(|w| usize::from(*w) < handles.len()),
+            "every shard belongs to an existing worker"
+        );
+        Self { handles, owner }
+    }
+
+    /// The worker that owns `shard`.
+    pub fn of(&self, shard: ShardId) -> &dyn WorkerHandle {
+        &*self.handles[usize::from(self.owner[usize::from(shard.0)])]
+    }
+
+    /// Every worker.
+    pub fn all(&self) -> impl Iterator<Item = &dyn WorkerHandle> {
+        self.handles.iter().map(|handle| &**handle)
+    }
+}
+
+/// Which bindings a list shows; an empty filter shows all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter {
+    /// Only this client's.
+    pub duid: Option<Box<[u8]>>,
+    /// Only those of this link.
+    pub link: Option<LinkKey>,
+    /// Only leases that lie inside this prefix (or are this address, length 128).
+    pub within: Option<Lease>,
+}
+
+impl Filter {
+    /// Whether a list shows this binding.
+    pub fn matches(&self, record: &BindingRecord<'_>) -> bool {
+        self.duid
+            .as_deref()
+            .is_none_or(|d| d == record.duid.octets())
+            && self.link.is_none_or(|link| link == record.link)
+            && self
+                .within
+                .is_none_or(|outer| contains(outer, record.lease))
+    }
+}
+
+fn contains(outer: Lease, inner: Lease) -> bool {
+    let host_bits = 128 - u32::from(outer.len.min(128));
+    let mask = u128::MAX.checked_shl(host_bits).unwrap_or(0);
+    outer.len <= inner.len && outer.addr & mask == inner.addr & mask
+}
+
+/// A [`BindingRecord`] that owns its DUID and so can leave its worker.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OwnedBinding {
+    /// The client's DUID.
+    pub duid: Box<[u8]>,
+    /// Address or prefix delegation.
+    pub kind: IaKind,
+    /// Which of the client's IAs.
+    pub iaid: Iaid,
+    /// The address or delegated prefix.
+    pub lease: Lease,
+    /// The link it was given on.
+    pub link: LinkKey,
+    /// Where it is in its life cycle.
+    pub status: BindingStatus,
+    /// Preferred lifetime, seconds.
+    pub preferred_secs: u32,
+    /// Valid lifetime, seconds.
+    pub valid_secs: u32,
+    /// Client-last-transaction-time.
+    pub cltt: AbsTime,
+    /// Since when `status` holds.
+    pub status_since: AbsTime,
+    /// When `status` ends by itself.
+    pub expires: AbsTime,
+}
+
+impl From<BindingRecord<'_>> for OwnedBinding {
+    fn from(record: BindingRecord<'_>) -> Self {
+        Self {
+            duid: record.duid.octets().into(),
+            kind: record.kind,
+            iaid: record.iaid,
+            lease: record.lease,
+            link: record.link,
+            status: record.status,
+            preferred_secs: record.preferred_secs,
+            valid_secs: record.valid_secs,
+            cltt: record.cltt,
+            status_since: record.status_since,
+            expires: record.expires,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_contains_what_lies_inside_and_nothing_longer_than_itself() {
+        let lease = |text: &str, len| Lease {
+            addr: text.parse::<std::net::Ipv6Addr>().unwrap().to_bits(),
+            len,
+        };
+        assert!(contains(lease("2001:db8::", 32), lease("2001:db8:1::", 56)));
+        assert!(contains(lease("::", 0), lease("2001:db8:1::", 56)));
+        assert!(contains(
+            lease("2001:db8::5", 128),
+            lease("2001:db8::5", 128)
+        ));
+        assert!(!contains(
+            lease("2001:db8::5", 128),
+            lease("2001:db8::4", 128)
+        ));
+        assert!(!contains(
+            lease("2001:db8:1::", 64),
+            lease("2001:db8:1::", 56)
+        ));
+        assert!(!contains(
+            lease("2001:db9::", 32),
+            lease("2001:db8:1::", 56)
+        ));
+    }
+}

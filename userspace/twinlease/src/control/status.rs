@@ -1,0 +1,100 @@
+//! What `GET /v1/status` reports; metrics are made from the same values.
+
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+
+use crate::counters::WorkerSnapshot;
+
+/// Gathers a report from live counters; called on the control thread only.
+pub trait StatusSource: Send + Sync {
+    /// The state at this moment.
+    fn status(&self) -> StatusReport;
+}
+
+/// The whole server at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct StatusReport {
+    /// Of the program.
+    pub version: String,
+    /// Seconds since the start.
+    pub uptime_secs: u64,
+    /// In hexadecimal.
+    pub server_duid: String,
+    /// In the order of the config.
+    pub interfaces: Vec<InterfaceReport>,
+    /// Verdicts of the XDP program by reason.
+    pub xdp: BTreeMap<String, u64>,
+    /// In the order of their cores in the config.
+    pub workers: Vec<WorkerReport>,
+    /// In the order of the config.
+    pub pools: Vec<PoolReport>,
+    /// The journal.
+    pub journal: JournalReport,
+}
+
+/// One interface.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct InterfaceReport {
+    /// The kernel's name.
+    pub name: String,
+    /// The rung it is on.
+    pub rung: String,
+    /// Why each rung above was refused, best rung first.
+    pub refused: Vec<String>,
+    /// Receive queues served over AF_XDP.
+    pub queues: u32,
+}
+
+/// One worker.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct WorkerReport {
+    /// The core it is pinned to.
+    pub core: usize,
+    /// What it does without work.
+    pub idle: String,
+    /// How many shards it owns.
+    pub shards: usize,
+    /// What it counted.
+    pub counters: WorkerSnapshot,
+}
+
+/// One pool; counts are of leases and saturate.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PoolReport {
+    /// The link's name.
+    pub link: String,
+    /// `address` or `prefix`.
+    pub kind: String,
+    /// As in the config.
+    pub range: String,
+    /// All leases.
+    pub size: u64,
+    /// Leases that are not free.
+    pub bound: u64,
+    /// Leases given to nobody, or to one client only.
+    pub reserved: u64,
+    /// What remains.
+    pub free: u64,
+}
+
+/// The journal.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct JournalReport {
+    /// Why nothing can be acknowledged; `None` while all is well.
+    pub failing: Option<String>,
+    /// The last number that is on disk.
+    pub lsn: u64,
+    /// Median time of a commit, microseconds.
+    pub commit_p50_us: u64,
+    /// 99th percentile of the time of a commit, microseconds.
+    pub commit_p99_us: u64,
+    /// Segment files.
+    pub segments: u64,
+    /// Whether a snapshot is being written.
+    pub snapshot_running: bool,
+}

@@ -1,0 +1,8 @@
+#![forbid(unsafe_code)]
+//! The program around the pure crates: config, command line, control socket, metrics, workers.
+
+pub mod config;
+pub mod control;
+pub mod counters;
+pub mod logging;
+pub mod state_dir;
