@@ -26,12 +26,24 @@ macro_rules! drop_reasons {
 }
 
 drop_reasons! {
-    /// A message or option is shorter than it says or than it must be.
-    Malformed = "malformed",
+    /// Too short for the fixed fields of a message.
+    ShortHeader = "short-header",
+    /// One to three octets where an option should begin.
+    StrayOctets = "stray-octets",
+    /// An option that passes the end of what holds it.
+    OptionOverrun = "option-overrun",
+    /// An option of a length that it cannot have.
+    OptionLength = "option-length",
+    /// A DUID of a length that no DUID has (RFC 9915 §11.1).
+    DuidLength = "duid-length",
+    /// A prefix length above 128 (RFC 9915 §21.22).
+    PrefixLength = "prefix-length",
     /// More relay layers than HOP_COUNT_LIMIT (RFC 9915 §7.6).
     RelayTooDeep = "relay-too-deep",
     /// A Relay-forward without a Relay Message option (RFC 9915 §9).
     NoRelayMessage = "no-relay-message",
+    /// A Relay-forward with two Relay Message options: nobody knows which is meant.
+    RepeatedRelayMessage = "repeated-relay-message",
     /// A message type that nobody has defined, or that this server has no answer for (RFC 9915 §16).
     UnknownMessageType = "unknown-message-type",
     /// Advertise, Reply, Reconfigure or Relay-reply: not for servers (RFC 9915 §16.3, §16.10, §16.11, §16.14).

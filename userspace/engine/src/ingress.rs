@@ -1,6 +1,10 @@
 //! What comes in: a datagram, and what of it is known before any binding is looked at.
 
+use crate::drop_reason::DropReason;
 use core::net::Ipv6Addr;
+use wire::{
+    ChainError, Duid, Fault, Malformed, MessageIndex, MessageType, RelayChain, ShardId, shard_of,
+};
 
 /// A network interface of the configuration, by its position there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -17,4 +21,208 @@ pub struct Ingress<'a> {
     pub source: Ipv6Addr,
     /// IPv6 destination: one of our addresses, or a multicast group.
     pub destination: Ipv6Addr,
+}
+
+/// A datagram whose every option has been read once: relay layers, message, and who it is from.
+#[derive(Clone, Debug)]
+pub struct Parsed<'a> {
+    pub(crate) ingress: Ingress<'a>,
+    pub(crate) chain: RelayChain<'a>,
+    pub(crate) index: MessageIndex<'a>,
+}
+
+/// Reads a datagram.
+///
+/// # Errors
+/// The reason why nobody is to answer it: malformed, not for a server, or sent by a client to a
+/// unicast address (RFC 9915 §16).
+#[inline]
+pub fn parse<'a>(ingress: &Ingress<'a>) -> Result<Parsed<'a>, DropReason> {
+    let chain = RelayChain::parse(ingress.payload).map_err(chain_reason)?;
+    check_type(chain.message.msg_type)?;
+    if chain.relays.is_empty() && !ingress.destination.is_multicast() {
+        return Err(DropReason::Unicast);
+    }
+    let index = MessageIndex::new(&chain.message).map_err(malformed_reason)?;
+    Ok(Parsed {
+        ingress: *ingress,
+        chain,
+        index,
+    })
+}
+
+impl<'a> Parsed<'a> {
+    /// The shard that answers: its client's or, without a client, one by the transaction-id.
+    pub fn shard(&self) -> ShardId {
+        match self.index.client_id {
+            Some(client) => shard_of(client.octets()),
+            None => shard_of(&self.chain.message.transaction_id),
+        }
+    }
+
+    /// Who sent it, if it says so.
+    pub fn client_id(&self) -> Option<Duid<'a>> {
+        self.index.client_id
+    }
+
+    /// The type of the client's message.
+    pub fn msg_type(&self) -> MessageType {
+        self.chain.message.msg_type
+    }
+
+    /// Whether a relay forwarded it.
+    pub fn is_relayed(&self) -> bool {
+        !self.chain.relays.is_empty()
+    }
+
+    /// The datagram it was read from.
+    pub fn ingress(&self) -> &Ingress<'a> {
+        &self.ingress
+    }
+
+    /// Whether the answer may change a lease, so that the journal must have room for it.
+    pub fn may_change_state(&self) -> bool {
+        match self.msg_type() {
+            MessageType::REQUEST
+            | MessageType::RENEW
+            | MessageType::REBIND
+            | MessageType::RELEASE
+            | MessageType::DECLINE => true,
+            MessageType::SOLICIT => self.index.rapid_commit,
+            _ => false,
+        }
+    }
+}
+
+/// Lets pass what a server answers (RFC 9915 §16).
+fn check_type(msg_type: MessageType) -> Result<(), DropReason> {
+    match msg_type {
+        MessageType::SOLICIT
+        | MessageType::REQUEST
+        | MessageType::CONFIRM
+        | MessageType::RENEW
+        | MessageType::REBIND
+        | MessageType::RELEASE
+        | MessageType::DECLINE
+        | MessageType::INFORMATION_REQUEST => Ok(()),
+        MessageType::ADVERTISE | MessageType::REPLY | MessageType::RECONFIGURE => {
+            Err(DropReason::NotForServers)
+        }
+        _ => Err(DropReason::UnknownMessageType),
+    }
+}
+
+fn chain_reason(error: ChainError) -> DropReason {
+    match error {
+        ChainError::Malformed(malformed) => malformed_reason(malformed),
+        ChainError::TooDeep { .. } => DropReason::RelayTooDeep,
+        ChainError::NoRelayMessage { .. } => DropReason::NoRelayMessage,
+        ChainError::RepeatedRelayMessage { .. } => DropReason::RepeatedRelayMessage,
+        ChainError::RelayReply { .. } => DropReason::NotForServers,
+    }
+}
+
+fn malformed_reason(malformed: Malformed) -> DropReason {
+    match malformed.why {
+        Fault::ShortHeader => DropReason::ShortHeader,
+        Fault::StrayOctets => DropReason::StrayOctets,
+        Fault::Overrun => DropReason::OptionOverrun,
+        Fault::Duid => DropReason::DuidLength,
+        Fault::PrefixLength => DropReason::PrefixLength,
+        Fault::Length | Fault::DomainName | Fault::Repeated => DropReason::OptionLength,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn datagram(payload: &[u8]) -> Ingress<'_> {
+        Ingress {
+            payload,
+            interface: InterfaceId(0),
+            source: "fe80::1".parse().unwrap(),
+            destination: "ff02::1:2".parse().unwrap(),
+        }
+    }
+
+    fn reason(payload: &[u8]) -> DropReason {
+        parse(&datagram(payload)).unwrap_err()
+    }
+
+    #[test]
+    fn rfc9915_16_what_is_not_for_servers_is_discarded() {
+        for (msg_type, expected) in [
+            (0, DropReason::UnknownMessageType),
+            (2, DropReason::NotForServers),
+            (7, DropReason::NotForServers),
+            (10, DropReason::NotForServers),
+            (14, DropReason::UnknownMessageType),
+            (37, DropReason::UnknownMessageType),
+            (255, DropReason::UnknownMessageType),
+        ] {
+            assert_eq!(reason(&[msg_type, 1, 2, 3]), expected, "{msg_type}");
+        }
+        assert_eq!(reason(&[13; 40]), DropReason::NotForServers);
+    }
+
+    #[test]
+    fn what_is_malformed_is_discarded_by_its_fault() {
+        assert_eq!(reason(&[]), DropReason::ShortHeader);
+        assert_eq!(reason(&[1, 1, 2]), DropReason::ShortHeader);
+        assert_eq!(reason(&[1, 1, 2, 3, 0]), DropReason::StrayOctets);
+        assert_eq!(
+            reason(&[1, 1, 2, 3, 0, 1, 0, 9, 0]),
+            DropReason::OptionOverrun
+        );
+        assert_eq!(
+            reason(&[1, 1, 2, 3, 0, 1, 0, 2, 0, 1]),
+            DropReason::DuidLength
+        );
+        assert_eq!(
+            reason(&[1, 1, 2, 3, 0, 6, 0, 1, 0]),
+            DropReason::OptionLength
+        );
+        assert_eq!(reason(&[12; 34]), DropReason::NoRelayMessage);
+    }
+
+    #[test]
+    fn rfc9915_16_a_client_may_not_unicast_but_a_relay_may() {
+        let unicast = "2001:db8::1".parse().unwrap();
+        let solicit = [1, 1, 2, 3];
+        let mut direct = datagram(&solicit);
+        direct.destination = unicast;
+        assert_eq!(parse(&direct).unwrap_err(), DropReason::Unicast);
+        let mut forward = vec![12; 34];
+        forward.extend([0, 9, 0, 4, 1, 1, 2, 3]);
+        let mut relayed = datagram(&forward);
+        relayed.destination = unicast;
+        assert!(parse(&relayed).unwrap().is_relayed());
+    }
+
+    #[test]
+    fn the_shard_is_the_clients_and_without_one_by_transaction_id() {
+        let anonymous = parse(&datagram(&[11, 1, 2, 3])).unwrap().shard();
+        assert_eq!(anonymous, shard_of(&[1, 2, 3]));
+        let named = parse(&datagram(&[1, 1, 2, 3, 0, 1, 0, 3, 7, 8, 9]))
+            .unwrap()
+            .shard();
+        assert_eq!(named, shard_of(&[7, 8, 9]));
+    }
+
+    #[test]
+    fn only_what_grants_or_ends_leases_may_change_state() {
+        let changing = [3, 5, 6, 8, 9];
+        for msg_type in [1, 3, 4, 5, 6, 8, 9, 11] {
+            let payload = [msg_type, 1, 2, 3];
+            let parsed = parse(&datagram(&payload)).unwrap();
+            assert_eq!(
+                parsed.may_change_state(),
+                changing.contains(&msg_type),
+                "{msg_type}"
+            );
+        }
+        let rapid = [1, 1, 2, 3, 0, 14, 0, 0];
+        assert!(parse(&datagram(&rapid)).unwrap().may_change_state());
+    }
 }

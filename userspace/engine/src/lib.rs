@@ -4,16 +4,27 @@
 //! Pure: no clock, socket, file or thread, and no allocation once a shard's tables have grown. Bytes
 //! and `now` come in; a reply is written into the caller's buffer, and every change to a lease comes
 //! out as a [`BindingDelta`](lease::BindingDelta).
+//!
+//! The way of a message: [`parse`] reads it, [`answer`] finds its link, decides for every IA, writes
+//! and commits. [`expire`] ends bindings; [`restore`] and [`adopt`] bring them back after a restart.
 
 pub mod drop_reason;
+pub mod exchange;
 pub mod ingress;
 pub mod lifetime;
 pub mod model;
+pub mod recovery;
+
+mod plan;
+mod policy;
+mod reply;
 
 pub use drop_reason::DropReason;
-pub use ingress::{Ingress, InterfaceId};
+pub use exchange::{Context, Outcome, answer};
+pub use ingress::{Ingress, InterfaceId, Parsed, parse};
 pub use lifetime::{LifetimeCap, Lifetimes};
 pub use model::{
     Link, LinkId, LinkSpec, Model, ModelBuilder, ModelError, OptionError, OptionValues, PoolConfig,
     PoolId, ReservationSpec, ServedPool,
 };
+pub use recovery::{Adopted, Adopting, adopt, expire, restore};

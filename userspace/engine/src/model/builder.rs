@@ -8,7 +8,7 @@ use crate::ingress::InterfaceId;
 use crate::lifetime::Lifetimes;
 use core::net::Ipv6Addr;
 use lease::{AllocationKey, Lease, LinkKey, Pool, PoolError, PoolSpec};
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 use thiserror::Error;
 use wire::{Duid, IaKind};
@@ -190,8 +190,7 @@ impl ModelBuilder {
         check_duid(&self.server_duid)?;
         check_lifetimes("server", self.lifetimes)?;
         let shared_options = Arc::new(encode("server", &self.options)?);
-        let (reservations, reserved_of) = self.reservations()?;
-        let reserved: Vec<Lease> = reserved_of.leases;
+        let (reservations, reserved) = self.reservations()?;
         let mut model = Model {
             server_duid: self.server_duid.clone().into_boxed_slice(),
             preference: self.preference,
@@ -199,20 +198,20 @@ impl ModelBuilder {
             bind_on_renew: self.bind_on_renew,
             quarantine_secs: self.quarantine_secs,
             links: Vec::with_capacity(self.links.len()),
+            keys: HashMap::with_capacity(self.links.len()),
             interfaces: self.interfaces()?,
             relayed: self.link_addresses()?,
             pools: Vec::new(),
             ranges: Vec::new(),
             reservations,
         };
-        let mut keys = HashSet::new();
-        for ((index, spec), clients) in (0..).zip(&self.links).zip(reserved_of.clients) {
+        for ((index, spec), clients) in (0..).zip(&self.links).zip(reserved.clients) {
             let key = link_key(&spec.name);
-            if !keys.insert(key.0) {
+            if model.keys.insert(key.0, LinkId(index)).is_some() {
                 return Err(ModelError::LinkTwice(spec.name.clone()));
             }
-            let address_pools = self.add_pools(&mut model, index, IaKind::Na, &reserved)?;
-            let prefix_pools = self.add_pools(&mut model, index, IaKind::Pd, &reserved)?;
+            let address_pools = self.add_pools(&mut model, index, IaKind::Na, &reserved.leases)?;
+            let prefix_pools = self.add_pools(&mut model, index, IaKind::Pd, &reserved.leases)?;
             let options = if spec.options == OptionValues::default() {
                 Arc::clone(&shared_options)
             } else {

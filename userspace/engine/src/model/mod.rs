@@ -32,6 +32,8 @@ pub struct Model {
     pub(crate) bind_on_renew: bool,
     pub(crate) quarantine_secs: u32,
     links: Vec<Link>,
+    /// By [`LinkKey`].
+    keys: HashMap<u64, LinkId>,
     /// By [`InterfaceId`].
     interfaces: Vec<Option<LinkId>>,
     relayed: PrefixTable<LinkId>,
@@ -91,10 +93,9 @@ impl Model {
         &self.server_duid
     }
 
-    /// The link of this name's key, as bindings record it; `None` if it is no longer configured.
-    /// Looks at every link: for operators' questions, not for packets.
+    /// The link with this key, as bindings record it; `None` if it is no longer configured.
     pub fn link_by_key(&self, key: LinkKey) -> Option<&Link> {
-        self.links.iter().find(|link| link.key == key)
+        self.keys.get(&key.0).map(|id| self.link(*id))
     }
 
     /// The pool that `lease` is drawn from; `None` if none is configured.

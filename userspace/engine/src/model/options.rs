@@ -5,11 +5,8 @@
 
 use core::net::Ipv6Addr;
 use thiserror::Error;
-
-/// OPTION_DNS_SERVERS (RFC 3646 §3).
-pub(crate) const DNS_SERVERS: u16 = 23;
-/// OPTION_DOMAIN_LIST (RFC 3646 §4).
-pub(crate) const DOMAIN_LIST: u16 = 24;
+use wire::OptionCode;
+use wire::options::dns::{NameError, encode_name};
 
 /// Options as configured at one level; `None` takes the value of the level above.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -23,12 +20,12 @@ pub struct OptionValues {
 /// Why an option's value cannot be sent.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum OptionError {
-    /// Not a domain name: an empty or too long label, or too long as a whole (RFC 1035 §2.3.4).
-    #[error("`{0}` is not a domain name: labels have 1 to 63 octets, the whole at most 253")]
-    DomainName(String),
+    /// Not a domain name (RFC 1035 §2.3.4).
+    #[error("`{0}` is not a domain name: {1}")]
+    DomainName(String, NameError),
     /// More than 65,535 octets.
-    #[error("option {0} is longer than an option can be; give fewer values")]
-    TooLong(u16),
+    #[error("{0} is longer than an option can be; give fewer values")]
+    TooLong(OptionCode),
 }
 
 impl OptionValues {
@@ -52,16 +49,18 @@ impl OptionValues {
             && !servers.is_empty()
         {
             let data: Vec<u8> = servers.iter().flat_map(Ipv6Addr::octets).collect();
-            encoded.push((DNS_SERVERS, data));
+            encoded.push((OptionCode::DNS_SERVERS, data));
         }
         if let Some(domains) = self.domain_search.as_deref()
             && !domains.is_empty()
         {
             let mut data = Vec::new();
             for name in domains {
-                encode_name(name, &mut data)?;
+                let name = encode_name(name)
+                    .map_err(|error| OptionError::DomainName(name.clone(), error))?;
+                data.extend_from_slice(&name);
             }
-            encoded.push((DOMAIN_LIST, data));
+            encoded.push((OptionCode::DOMAIN_LIST, data));
         }
         if let Some((code, _)) = encoded
             .iter()
@@ -80,32 +79,13 @@ impl OptionValues {
 
 /// What a link's clients can ask for, ready to be copied into a message.
 #[derive(Debug, Default)]
-pub(crate) struct EncodedOptions(Box<[(u16, Box<[u8]>)]>);
+pub(crate) struct EncodedOptions(Box<[(OptionCode, Box<[u8]>)]>);
 
 impl EncodedOptions {
     /// Code and data of each, in the order in which they are sent.
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u16, &[u8])> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (OptionCode, &[u8])> {
         self.0.iter().map(|(code, data)| (*code, &**data))
     }
-}
-
-/// Appends the name in the form of RFC 9915 §10: labels, never compressed.
-fn encode_name(name: &str, data: &mut Vec<u8>) -> Result<(), OptionError> {
-    const LABEL_LEN_MAX: usize = 63;
-    const NAME_LEN_MAX: usize = 253;
-    let bare = name.strip_suffix('.').unwrap_or(name);
-    let labels_fit = bare
-        .split('.')
-        .all(|label| (1..=LABEL_LEN_MAX).contains(&label.len()));
-    if !labels_fit || bare.len() > NAME_LEN_MAX {
-        return Err(OptionError::DomainName(name.to_owned()));
-    }
-    for label in bare.split('.') {
-        data.push(label.len() as u8);
-        data.extend_from_slice(label.as_bytes());
-    }
-    data.push(0);
-    Ok(())
 }
 
 #[cfg(test)]
@@ -116,7 +96,7 @@ mod tests {
         let encoded = values.encode().unwrap();
         encoded
             .iter()
-            .map(|(code, data)| (code, data.to_vec()))
+            .map(|(code, data)| (code.0, data.to_vec()))
             .collect()
     }
 
@@ -153,9 +133,8 @@ mod tests {
                 domain_search: Some(vec![name.to_owned()]),
                 ..OptionValues::default()
             };
-            assert_eq!(
-                values.encode().unwrap_err(),
-                OptionError::DomainName(name.to_owned())
+            assert!(
+                matches!(values.encode(), Err(OptionError::DomainName(wrong, _)) if wrong == name)
             );
         }
     }

@@ -1,0 +1,135 @@
+//! What Solicit, Request, Renew and Rebind have in common: decide for every IA, write, commit.
+
+use super::{Exchange, Outcome};
+use crate::drop_reason::DropReason;
+use crate::model::Link;
+use crate::plan::{Hold, IaAnswer, Line, Plan};
+use crate::policy::{Policy, Taking};
+use crate::reply;
+use lease::{BindingDelta, BindingRecord, BindingStatus};
+use wire::{Duid, IaKind, MessageIndex, MessageType};
+
+/// How the answer to a message differs from the others'.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Form {
+    /// ADVERTISE, which commits nothing, or REPLY, which does.
+    pub(super) kind: MessageType,
+    /// Answers a Solicit at once (RFC 9915 §21.14).
+    pub(super) rapid_commit: bool,
+}
+
+/// Decides for all IAs of a message.
+pub(super) type Decide = fn(&Policy<'_>, &MessageIndex<'_>, &mut Plan) -> Result<(), DropReason>;
+
+/// Answers with what `decide` puts into the plan, and commits it if the form says so. Whatever
+/// goes wrong, leases taken for an answer that is not sent are given back.
+pub(super) fn answer(
+    exchange: &mut Exchange<'_>,
+    form: Form,
+    decide: Decide,
+) -> Result<Outcome, DropReason> {
+    exchange.check_ias_are_complete()?;
+    let duid = exchange.client()?;
+    let link = exchange.link()?;
+    let commits = form.kind == MessageType::REPLY;
+    let policy = Policy {
+        context: exchange.context,
+        link,
+        duid,
+        shard: exchange.shard,
+        taking: if commits || has_ias_of_a_kind(&exchange.parsed.index) {
+            Taking::Take
+        } else {
+            Taking::Look
+        },
+    };
+    let mut plan = Plan::default();
+    let written = decide(&policy, &exchange.parsed.index, &mut plan)
+        .and_then(|()| write(exchange, form, link, &plan));
+    if written.is_err() || !commits {
+        plan.give_back(exchange.context.model);
+    }
+    let len = written?;
+    let durable = commits && commit(exchange, duid, link, &plan);
+    Ok(Outcome::Reply {
+        len,
+        durable,
+        kind: form.kind,
+    })
+}
+
+/// Whether two IAs of one kind could be led to the same lease.
+fn has_ias_of_a_kind(index: &MessageIndex<'_>) -> bool {
+    let of = |kind: IaKind| index.ias.iter().filter(|ia| ia.kind == kind).count();
+    of(IaKind::Na) > 1 || of(IaKind::Pd) > 1
+}
+
+fn write(
+    exchange: &mut Exchange<'_>,
+    form: Form,
+    link: &Link,
+    plan: &Plan,
+) -> Result<usize, DropReason> {
+    let model = exchange.context.model;
+    let mut writer = reply::begin(exchange.out, model, exchange.parsed, form.kind)?;
+    if form.kind == MessageType::ADVERTISE {
+        reply::preference(&mut writer, model)?;
+    }
+    if form.rapid_commit {
+        reply::rapid_commit(&mut writer)?;
+    }
+    let timers = plan.timers();
+    for ia in plan.ias() {
+        reply::ia(&mut writer, &ia, timers)?;
+    }
+    reply::requested_options(&mut writer, link, exchange.parsed)?;
+    reply::finish(writer)
+}
+
+/// Binds what was granted; whether there was anything.
+fn commit(exchange: &mut Exchange<'_>, duid: Duid<'_>, link: &Link, plan: &Plan) -> bool {
+    let mut any = false;
+    for ia in plan.ias() {
+        for line in ia.lines {
+            let Some(record) = bound(exchange, duid, link, &ia, line) else {
+                continue;
+            };
+            exchange.shard.put(&record);
+            (exchange.emit)(&BindingDelta::Put {
+                shard: exchange.shard.id(),
+                record,
+            });
+            any = true;
+        }
+    }
+    any
+}
+
+/// The binding that a line of the answer makes, unless it refuses the lease.
+fn bound<'d>(
+    exchange: &Exchange<'_>,
+    duid: Duid<'d>,
+    link: &Link,
+    ia: &IaAnswer<'_>,
+    line: &Line,
+) -> Option<BindingRecord<'d>> {
+    let now = exchange.context.now;
+    let status_since = match line.hold {
+        Hold::Bound { since } => since,
+        Hold::Taken(_) | Hold::Free => now,
+        Hold::Refused => return None,
+    };
+    Some(BindingRecord {
+        duid,
+        kind: ia.kind,
+        iaid: ia.iaid,
+        lease: line.lease,
+        link: link.key(),
+        status: BindingStatus::Active,
+        preferred_secs: line.lifetimes.preferred_secs,
+        valid_secs: line.lifetimes.valid_secs,
+        cltt: now,
+        status_since,
+        expires: now.plus(line.lifetimes.valid_secs),
+    })
+}

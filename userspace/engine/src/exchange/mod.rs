@@ -1,0 +1,136 @@
+//! The exchanges of RFC 9915 §18.3: one message, one file.
+
+mod confirm;
+mod decline;
+mod grant;
+mod information_request;
+mod rebind;
+mod release;
+mod renew;
+mod request;
+mod return_leases;
+mod solicit;
+#[cfg(test)]
+mod tests;
+
+use crate::drop_reason::DropReason;
+use crate::ingress::Parsed;
+use crate::lifetime::LifetimeCap;
+use crate::model::{Link, Model};
+use lease::{AbsTime, BindingDelta, Shard};
+use wire::{Duid, MessageType};
+
+/// What an answer depends on besides the message and the bindings.
+#[derive(Clone, Copy, Debug)]
+pub struct Context<'m> {
+    /// What is configured.
+    pub model: &'m Model,
+    /// The time of this batch of messages.
+    pub now: AbsTime,
+    /// What failover lets us promise.
+    pub cap: LifetimeCap,
+}
+
+/// What became of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// An answer stands in the buffer.
+    Reply {
+        /// Octets of UDP payload.
+        len: usize,
+        /// Deltas were emitted: the answer may go when they are on disk and not before.
+        durable: bool,
+        /// The type of the message to the client: ADVERTISE or REPLY.
+        kind: MessageType,
+    },
+    /// No answer, and nothing was changed.
+    Drop(DropReason),
+}
+
+/// Answers a message: writes the UDP payload into `out`, changes `shard`, and calls `emit` for
+/// every change. `shard` must be [`Parsed::shard`]'s.
+///
+/// A lease that a [`Remove`](BindingDelta::Remove) ends stays taken in its pool until the caller
+/// passes it to [`Model::release`], which it does when the record is on disk.
+#[inline]
+pub fn answer(
+    context: &Context<'_>,
+    shard: &mut Shard,
+    parsed: &Parsed<'_>,
+    out: &mut [u8],
+    emit: &mut dyn FnMut(&BindingDelta<'_>),
+) -> Outcome {
+    let mut exchange = Exchange {
+        context,
+        shard,
+        parsed,
+        out,
+        emit,
+    };
+    let outcome = match parsed.msg_type() {
+        MessageType::SOLICIT => solicit::answer(&mut exchange),
+        MessageType::REQUEST => request::answer(&mut exchange),
+        MessageType::CONFIRM => confirm::answer(&mut exchange),
+        MessageType::RENEW => renew::answer(&mut exchange),
+        MessageType::REBIND => rebind::answer(&mut exchange),
+        MessageType::RELEASE => release::answer(&mut exchange),
+        MessageType::DECLINE => decline::answer(&mut exchange),
+        MessageType::INFORMATION_REQUEST => information_request::answer(&mut exchange),
+        _ => Err(DropReason::UnknownMessageType),
+    };
+    outcome.unwrap_or_else(Outcome::Drop)
+}
+
+/// One message being answered.
+struct Exchange<'x> {
+    context: &'x Context<'x>,
+    shard: &'x mut Shard,
+    parsed: &'x Parsed<'x>,
+    out: &'x mut [u8],
+    emit: &'x mut dyn FnMut(&BindingDelta<'_>),
+}
+
+impl<'x> Exchange<'x> {
+    /// The client, of a message that must say who it is from.
+    fn client(&self) -> Result<Duid<'x>, DropReason> {
+        self.parsed.client_id().ok_or(DropReason::NoClientId)
+    }
+
+    /// For messages to one server: that must be this one (RFC 9915 §16.4, §16.6, §16.8, §16.9).
+    fn check_is_for_us(&self) -> Result<(), DropReason> {
+        match self.parsed.index.server_id {
+            None => Err(DropReason::NoServerId),
+            Some(server) if server.octets() != self.context.model.server_duid() => {
+                Err(DropReason::OtherServer)
+            }
+            Some(_) => Ok(()),
+        }
+    }
+
+    /// For messages to any server: none must be named (RFC 9915 §16.2, §16.5, §16.7).
+    fn check_is_for_all(&self) -> Result<(), DropReason> {
+        match self.parsed.index.server_id {
+            None => Ok(()),
+            Some(_) => Err(DropReason::UnexpectedServerId),
+        }
+    }
+
+    /// A message with more IAs than are looked at would be answered in part, so it is not at all.
+    fn check_ias_are_complete(&self) -> Result<(), DropReason> {
+        match self.parsed.index.more_ias {
+            true => Err(DropReason::TooManyLeases),
+            false => Ok(()),
+        }
+    }
+
+    /// The client's link (RFC 9915 §13.1, RFC 6221): behind a relay by the link-address nearest
+    /// to the client that is not zero; otherwise that of the interface.
+    fn link(&self) -> Result<&'x Link, DropReason> {
+        let model = self.context.model;
+        let id = match self.parsed.chain.link_address() {
+            Some(address) => model.link_of_address(address),
+            None => model.link_of_interface(self.parsed.ingress.interface),
+        };
+        id.map(|id| model.link(id)).ok_or(DropReason::NoLink)
+    }
+}

@@ -1,0 +1,168 @@
+//! Bindings that end by themselves, and bindings that come back after a restart.
+//!
+//! Recovery has three steps. Every delta of the journal goes through [`restore`], which touches the
+//! shard alone, so that shards recover side by side. When all are through, every shard is given to
+//! [`adopt`] for [`Adopting::Foreign`], and when all are through that, for [`Adopting::Own`]: the
+//! pools then know what is taken. Doing so at the end, and not record by record, matters: a lease
+//! that went from a client of one shard to a client of another would otherwise be claimed and
+//! released in an order that the journal does not have across shards.
+
+use crate::model::Model;
+use arrayvec::ArrayVec;
+use lease::{AbsTime, BindingDelta, BindingRecord, Lease, Shard};
+use wire::IaKind;
+
+/// Bindings looked at in one step of [`adopt`].
+const ADOPT_STEP: usize = 256;
+
+/// Removes bindings that have ended, quarantines among them, and emits a
+/// [`Remove`](BindingDelta::Remove) for each; looks at no more than `budget`. The caller passes
+/// the leases to [`Model::release`] when that is on disk. Returns how many there were.
+pub fn expire(
+    shard: &mut Shard,
+    now: AbsTime,
+    budget: usize,
+    emit: &mut dyn FnMut(&BindingDelta<'_>),
+) -> usize {
+    let id = shard.id();
+    shard.expire(now, budget, &mut |record| {
+        emit(&BindingDelta::Remove {
+            shard: id,
+            lease: record.lease,
+        });
+    })
+}
+
+/// Applies a delta of the journal to its shard. A later record of a lease replaces an earlier
+/// one. In two shards one lease cannot be at the same time: it goes back to its pool only when the
+/// record that ended it is on disk, so that record comes before the next client's.
+pub fn restore(shard: &mut Shard, delta: &BindingDelta<'_>) {
+    match delta {
+        BindingDelta::Put { record, .. } => {
+            shard.put(record);
+        }
+        BindingDelta::Remove { lease, .. } => {
+            if let Some(id) = shard.by_lease(*lease).map(|(id, _)| id) {
+                shard.remove(id);
+            }
+        }
+    }
+}
+
+/// Which bindings of a shard [`adopt`] looks at: see [`Pool::adopt`](lease::Pool::adopt).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Adopting {
+    /// Those in another shard's part of a sparse pool. First, in all shards.
+    Foreign,
+    /// All others. Then.
+    Own,
+}
+
+/// What [`adopt`] found.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Adopted {
+    /// Bindings whose lease is taken in its pool, or reserved for their client.
+    pub claimed: u64,
+    /// Bindings of no pool, or reserved for somebody else: kept until they end, never extended.
+    pub outside: u64,
+    /// Bindings removed because another one has their lease: never, if the journal is whole.
+    pub conflicting: u64,
+}
+
+impl Adopted {
+    /// Adds what another shard or step found.
+    pub fn add(&mut self, other: Self) {
+        self.claimed += other.claimed;
+        self.outside += other.outside;
+        self.conflicting += other.conflicting;
+    }
+}
+
+/// Takes in the model's pools what the shard's bindings hold. A binding whose lease another one
+/// has is removed, with a [`Remove`](BindingDelta::Remove) for the journal whose lease must *not*
+/// be passed to [`Model::release`]: it is still the other one's.
+pub fn adopt(
+    model: &Model,
+    shard: &mut Shard,
+    which: Adopting,
+    emit: &mut dyn FnMut(&BindingDelta<'_>),
+) -> Adopted {
+    let mut adopted = Adopted::default();
+    let mut from = Some(0);
+    while let Some(start) = from {
+        let mut conflicting = ArrayVec::<Lease, ADOPT_STEP>::new();
+        let (next, records) = shard.walk(start, ADOPT_STEP);
+        for record in records {
+            match adopt_one(model, shard, which, &record) {
+                None => {}
+                Some(Place::Claimed) => adopted.claimed += 1,
+                Some(Place::Outside) => adopted.outside += 1,
+                Some(Place::Taken) => conflicting.push(record.lease),
+            }
+        }
+        from = next;
+        adopted.conflicting += conflicting.len() as u64;
+        for lease in conflicting {
+            let delta = BindingDelta::Remove {
+                shard: shard.id(),
+                lease,
+            };
+            restore(shard, &delta);
+            emit(&delta);
+        }
+    }
+    adopted
+}
+
+enum Place {
+    Claimed,
+    Outside,
+    Taken,
+}
+
+/// Takes the lease of one binding; `None` if this is not its turn.
+fn adopt_one(
+    model: &Model,
+    shard: &Shard,
+    which: Adopting,
+    record: &BindingRecord<'_>,
+) -> Option<Place> {
+    let lease = record.lease;
+    let served = model.pool_of(lease);
+    let owner = served.and_then(|served| served.pool.owner(lease));
+    let turn = match owner {
+        Some(owner) if owner != shard.id() => Adopting::Foreign,
+        _ => Adopting::Own,
+    };
+    if turn != which {
+        return None;
+    }
+    if is_reserved_for(model, record) {
+        return Some(Place::Claimed);
+    }
+    model.hold_reserved(lease);
+    Some(match served {
+        Some(served) if !served.pool.is_reserved(lease) => {
+            if served.pool.adopt(shard, lease) {
+                Place::Claimed
+            } else {
+                Place::Taken
+            }
+        }
+        _ => Place::Outside,
+    })
+}
+
+/// Whether the lease is reserved for the client that holds it.
+fn is_reserved_for(model: &Model, record: &BindingRecord<'_>) -> bool {
+    let Some(link) = model.link_by_key(record.link) else {
+        return false;
+    };
+    let kind = match record.lease.len {
+        128 => IaKind::Na,
+        _ => record.kind,
+    };
+    model
+        .reservation(link, record.duid, kind)
+        .is_some_and(|reservation| reservation.lease == record.lease)
+}

@@ -1,0 +1,101 @@
+//! What stands in an answer, and in which order (RFC 9915 §18.3).
+
+use crate::drop_reason::DropReason;
+use crate::ingress::Parsed;
+use crate::lifetime::Timers;
+use crate::model::{Link, Model};
+use crate::plan::IaAnswer;
+use wire::{IaKind, MessageType, NoRoom, OptionCode, ReplyWriter, StatusCode};
+
+impl From<NoRoom> for DropReason {
+    fn from(_: NoRoom) -> Self {
+        Self::ReplyTooLong
+    }
+}
+
+/// Relay envelopes, header, Server Identifier, and the Client Identifier if there was one.
+pub(crate) fn begin<'b>(
+    out: &'b mut [u8],
+    model: &Model,
+    parsed: &Parsed<'_>,
+    kind: MessageType,
+) -> Result<ReplyWriter<'b>, DropReason> {
+    let mut writer = ReplyWriter::begin_relayed(out, &parsed.chain, kind)?;
+    if let Some(client) = parsed.client_id() {
+        writer.option(OptionCode::CLIENTID, client.octets())?;
+    }
+    writer.option(OptionCode::SERVERID, model.server_duid())?;
+    Ok(writer)
+}
+
+/// The server's preference, unless it is the one that a client assumes (RFC 9915 §18.3.9).
+pub(crate) fn preference(writer: &mut ReplyWriter<'_>, model: &Model) -> Result<(), DropReason> {
+    if model.preference != 0 {
+        writer.option(OptionCode::PREFERENCE, &[model.preference])?;
+    }
+    Ok(())
+}
+
+/// Says that the Reply answers a Solicit (RFC 9915 §21.14).
+pub(crate) fn rapid_commit(writer: &mut ReplyWriter<'_>) -> Result<(), DropReason> {
+    Ok(writer.option(OptionCode::RAPID_COMMIT, &[])?)
+}
+
+/// A status of the whole message.
+pub(crate) fn status(writer: &mut ReplyWriter<'_>, code: StatusCode) -> Result<(), DropReason> {
+    Ok(writer.status(code, text(code))?)
+}
+
+/// An IA with its leases and its status.
+pub(crate) fn ia(
+    writer: &mut ReplyWriter<'_>,
+    ia: &IaAnswer<'_>,
+    timers: Timers,
+) -> Result<(), DropReason> {
+    let open = writer.open_ia(ia.kind, ia.iaid, timers.t1_secs, timers.t2_secs)?;
+    for line in ia.lines {
+        let (preferred, valid) = (line.lifetimes.preferred_secs, line.lifetimes.valid_secs);
+        match ia.kind {
+            IaKind::Na => writer.ia_address(line.lease.addr, preferred, valid)?,
+            IaKind::Pd => {
+                writer.ia_prefix(line.lease.addr, line.lease.len, preferred, valid)?;
+            }
+        }
+    }
+    if let Some(code) = ia.status {
+        status(writer, code)?;
+    }
+    Ok(writer.close(open)?)
+}
+
+/// The configured options that the client asks for (RFC 9915 §18.3, §21.7).
+pub(crate) fn requested_options(
+    writer: &mut ReplyWriter<'_>,
+    link: &Link,
+    parsed: &Parsed<'_>,
+) -> Result<(), DropReason> {
+    let requested = parsed.index.oro;
+    for (code, data) in link.options().iter() {
+        if requested.contains(code) {
+            writer.option(code, data)?;
+        }
+    }
+    Ok(())
+}
+
+/// Closes the relay envelopes; the length of the UDP payload.
+pub(crate) fn finish(writer: ReplyWriter<'_>) -> Result<usize, DropReason> {
+    Ok(writer.finish()?)
+}
+
+/// What a user may read about a status (RFC 9915 §21.13).
+fn text(code: StatusCode) -> &'static str {
+    match code {
+        StatusCode::SUCCESS => "all right",
+        StatusCode::NO_ADDRS_AVAIL => "no address is free on this link",
+        StatusCode::NO_PREFIX_AVAIL => "no prefix is free on this link",
+        StatusCode::NO_BINDING => "no binding is known for this IA",
+        StatusCode::NOT_ON_LINK => "an address does not belong on this link",
+        _ => "",
+    }
+}
