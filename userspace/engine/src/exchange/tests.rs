@@ -136,7 +136,7 @@ fn message(msg_type: Type, to_us: bool, ias: Vec<DhcpOption>) -> Message {
 }
 
 /// T1, T2, then address, preferred and valid of each lease in the IA_NA, then its status.
-fn na(reply: &Message) -> (u32, u32, Vec<(Ipv6Addr, u32, u32)>, Option<Status>) {
+fn na(reply: &Message) -> (u32, u32, Vec<Shown>, Option<Status>) {
     let ia = reply.opts().iter().find_map(|option| match option {
         DhcpOption::IANA(ia) => Some(ia),
         _ => None,
@@ -145,7 +145,10 @@ fn na(reply: &Message) -> (u32, u32, Vec<(Ipv6Addr, u32, u32)>, Option<Status>) 
     (ia.t1, ia.t2, leases(&ia.opts), status(&ia.opts))
 }
 
-fn leases(opts: &DhcpOptions) -> Vec<(Ipv6Addr, u32, u32)> {
+/// A lease, its preferred and its valid lifetime.
+type Shown = (Ipv6Addr, u32, u32);
+
+fn leases(opts: &DhcpOptions) -> Vec<Shown> {
     let leases = opts.iter().filter_map(|option| match option {
         DhcpOption::IAAddr(a) => Some((a.addr, a.preferred_life, a.valid_life)),
         DhcpOption::IAPrefix(p) => Some((p.prefix_ip, p.preferred_lifetime, p.valid_lifetime)),
