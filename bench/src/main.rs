@@ -6,6 +6,7 @@
     reason = "a command for people"
 )]
 
+mod journal;
 mod report;
 mod steer;
 
@@ -21,7 +22,7 @@ use crate::report::Figure;
 type Run = fn() -> Result<Vec<Figure>>;
 
 /// The scenarios by name, in the order of `all`.
-const SCENARIOS: [(&str, Run); 1] = [("steer", steer::run)];
+const SCENARIOS: [(&str, Run); 2] = [("steer", steer::run), ("journal", journal::run)];
 
 /// Every scenario after the other.
 const ALL: &str = "all";

@@ -15,7 +15,8 @@ pub fn run(scenario: &str, json: Option<&Path>) -> Result<()> {
     let built = cargo::build("--release --package twinlease-bench", Stdio::inherit())?;
     let program = cargo::program(&built, "twinlease-bench")?;
     let mut command = Command::new(program);
-    command.arg(scenario);
+    // The journal's scenario writes below the target directory: a disk, which /tmp may not be.
+    command.arg(scenario).current_dir(cargo::root());
     if let Some(json) = json {
         // The path is the caller's, not the repository's.
         command.arg("--json").arg(std::path::absolute(json)?);
