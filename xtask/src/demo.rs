@@ -181,10 +181,10 @@ fn spread(teller: &Teller, server: &Server, far: &RelaySite) -> Result<()> {
         .zip(&before)
         .map(|(after, before)| after.handed_out - before.handed_out)
         .sum();
-    ensure!(
-        received.iter().all(|&count| count > 0),
-        "the workers received {received:?}"
-    );
+    // Without XDP one socket gets the whole flow, and the workers hand it over.
+    let by_xdp = after.iter().any(|worker| worker.received_xdp > 0);
+    let spread = received.iter().all(|&count| count > 0);
+    ensure!(spread || !by_xdp, "the workers received {received:?}");
     teller.fact(&format!(
         "{RELAYED_CLIENTS} clients behind one relay have {} leases; the workers received {received:?} \
          of its packets and handed over {handed}",

@@ -12,7 +12,7 @@ use anyhow::{Context, Result, bail};
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
-use crate::wait::wait_until;
+use crate::wait::{poll, wait_until};
 
 /// How long a command that should end by itself may take.
 const COMMAND_LIMIT: Duration = Duration::from_secs(30);
@@ -156,7 +156,7 @@ pub fn output_of(command: &mut Command) -> Result<String> {
     // Both pipes are drained while the program runs, or a talkative one would never end.
     let out = drain(child.stdout.take());
     let err = drain(child.stderr.take());
-    let ended = wait_until(&format!("{shown} to end"), COMMAND_LIMIT, || {
+    let ended = poll(&format!("{shown} to end"), COMMAND_LIMIT, || {
         Ok(child.try_wait()?)
     });
     if ended.is_err() {

@@ -50,7 +50,7 @@ pub struct Config {
     pub interfaces: Vec<&'static str>,
     /// `io` of every interface.
     pub io: &'static str,
-    /// How many workers, each on a core of its own as far as there are cores.
+    /// How many workers; each has a core of its own, so there are no more than cores.
     pub workers: usize,
     /// The preferred lifetime in seconds.
     pub preferred_secs: u32,
@@ -91,7 +91,9 @@ impl Config {
     /// The config file's text with `dir` for state and control socket.
     pub fn text(&self, dir: &Path) -> String {
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        let cores: Vec<String> = (0..self.workers).map(|w| (w % cores).to_string()).collect();
+        let cores: Vec<String> = (0..self.workers.min(cores))
+            .map(|core| core.to_string())
+            .collect();
         let interfaces: String = self
             .interfaces
             .iter()

@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 /// Between two looks: short beside a packet's way through three programs, long beside a look.
 const PAUSE: Duration = Duration::from_millis(20);
@@ -31,13 +31,28 @@ pub fn wait_until<T>(
     limit: Duration,
     mut look: impl FnMut() -> Result<Option<T>>,
 ) -> Result<T> {
+    poll(what, limit, || {
+        if interrupted() {
+            bail!("interrupted")
+        } else {
+            look()
+        }
+    })
+}
+
+/// [`wait_until`] that goes on when interrupted, for what cleaning up needs.
+///
+/// # Errors
+/// After `limit`, naming `what`; or the error of `look`.
+pub(crate) fn poll<T>(
+    what: &str,
+    limit: Duration,
+    mut look: impl FnMut() -> Result<Option<T>>,
+) -> Result<T> {
     let start = Instant::now();
     loop {
-        if let Some(value) = look()? {
+        if let Some(value) = look().with_context(|| format!("while waiting for {what}"))? {
             return Ok(value);
-        }
-        if interrupted() {
-            bail!("interrupted while waiting for {what}");
         }
         if start.elapsed() >= limit {
             bail!("waited {:.1} s in vain for {what}", limit.as_secs_f64());
