@@ -96,13 +96,15 @@ fn story(lab: &mut Lab, program: &Path) -> Result<()> {
     };
     let mut server = Server::start_program(program, &site.server, &config)?;
     for interface in server.status()?.interfaces()? {
-        let lab::server::Interface { name, rung, why } = interface;
-        let why = if why == "null" {
-            String::new()
-        } else {
-            format!(" ({why})")
-        };
-        teller.fact(&format!("the server serves {name} by {rung}{why}"));
+        let lab::server::Interface {
+            name,
+            rung,
+            refused,
+        } = interface;
+        teller.fact(&format!("the server serves {name} by {rung}"));
+        for reason in refused {
+            println!("          not better, because: {reason}");
+        }
     }
 
     directly(&teller, &server, &second?, &third?)?;

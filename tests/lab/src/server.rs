@@ -357,8 +357,8 @@ pub struct Interface {
     pub name: String,
     /// `zero-copy`, `copy`, `generic` or `socket`.
     pub rung: String,
-    /// Why it is on none of the rungs before.
-    pub why: String,
+    /// Why each rung above was refused, best rung first.
+    pub refused: Vec<String>,
 }
 
 impl Status {
@@ -371,7 +371,7 @@ impl Status {
             .as_array()
             .context("no workers in the status")?;
         let counter = |worker: &Value, name: &str| {
-            worker[name]
+            worker["counters"][name]
                 .as_u64()
                 .with_context(|| format!("no {name} in {worker}"))
         };
@@ -398,7 +398,12 @@ impl Status {
             Ok(Interface {
                 name: text("name").with_context(|| format!("no name in {interface}"))?,
                 rung: text("rung").with_context(|| format!("no rung in {interface}"))?,
-                why: interface["why"].to_string(),
+                refused: interface["refused"]
+                    .as_array()
+                    .into_iter()
+                    .flatten()
+                    .filter_map(|reason| reason.as_str().map(str::to_owned))
+                    .collect(),
             })
         };
         interfaces.iter().map(read).collect()
@@ -414,7 +419,7 @@ impl Status {
             .context("no workers in the status")?;
         let mut sum = 0;
         for worker in workers {
-            let reasons = worker["drops"]
+            let reasons = worker["counters"]["drops"]
                 .as_object()
                 .context("no drops in the status")?;
             sum += reasons.values().filter_map(Value::as_u64).sum::<u64>();
