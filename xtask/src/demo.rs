@@ -101,7 +101,13 @@ fn story(lab: &mut Lab, program: &Path) -> Result<()> {
             rung,
             refused,
         } = interface;
-        teller.fact(&format!("the server serves {name} by {rung}"));
+        let way = match rung.as_str() {
+            "zero-copy" => "native XDP, zero-copy",
+            "copy" => "native XDP, copy mode",
+            "generic" => "generic XDP, copy mode",
+            _ => "the kernel's UDP socket",
+        };
+        teller.fact(&format!("the server serves {name} by {way}"));
         for reason in refused {
             println!("          not better, because: {reason}");
         }
