@@ -1,8 +1,10 @@
 #![forbid(unsafe_code)]
 //! The program around the pure crates: config, command line, control socket, metrics, workers.
 
+pub mod cli;
 pub mod config;
 pub mod control;
 pub mod counters;
 pub mod logging;
+pub mod metrics;
 pub mod state_dir;

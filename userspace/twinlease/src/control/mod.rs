@@ -1,4 +1,9 @@
-//! The control plane: what it asks of workers, and what it reports.
+//! The control plane: what it asks of workers, what it reports, and how operators reach it.
 
+pub mod client;
 pub mod command;
+mod limited;
+pub mod render;
+pub mod server;
 pub mod status;
+pub mod view;

@@ -41,7 +41,8 @@ pub struct InterfaceReport {
     pub name: String,
     /// The rung it is on.
     pub rung: String,
-    /// Why each rung above was refused, best rung first.
+    /// Why each rung above was refused, best rung first; `why` in JSON.
+    #[serde(rename = "why", default)]
     pub refused: Vec<String>,
     /// Receive queues served over AF_XDP.
     pub queues: u32,
@@ -57,7 +58,8 @@ pub struct WorkerReport {
     pub idle: String,
     /// How many shards it owns.
     pub shards: usize,
-    /// What it counted.
+    /// What it counted; in JSON its fields stand beside those above.
+    #[serde(flatten)]
     pub counters: WorkerSnapshot,
 }
 
@@ -97,4 +99,33 @@ pub struct JournalReport {
     pub segments: u64,
     /// Whether a snapshot is being written.
     pub snapshot_running: bool,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_has_counters_beside_their_worker_and_reasons_as_why() {
+        let mut report = StatusReport::default();
+        let mut worker = WorkerReport {
+            core: 2,
+            ..WorkerReport::default()
+        };
+        worker.counters.received_xdp = 7;
+        worker.counters.drops.insert("malformed".into(), 3);
+        report.workers.push(worker);
+        report.interfaces.push(InterfaceReport {
+            refused: vec!["no driver support".into()],
+            ..InterfaceReport::default()
+        });
+        let json = serde_json::to_value(&report).unwrap();
+        assert_eq!(json["workers"][0]["received-xdp"], 7);
+        assert_eq!(json["workers"][0]["drops"]["malformed"], 3);
+        assert_eq!(json["interfaces"][0]["why"][0], "no driver support");
+        assert_eq!(
+            serde_json::from_value::<StatusReport>(json).unwrap(),
+            report
+        );
+    }
 }

@@ -1,0 +1,163 @@
+//! What each command does.
+
+use anyhow::{Context, bail};
+use lease::Lease;
+use std::io::{self, Write};
+use std::path::Path;
+
+use super::{ListArgs, ServerArgs, complain, shown};
+use crate::config::{self, Config, Report};
+use crate::control::client::{Client, percent_encoded};
+use crate::control::render::{Status, lease_details, lease_header, lease_row};
+use crate::control::status::StatusReport;
+use crate::control::view::{BindingView, LeasePage};
+
+/// Stands for the server's DUID where only the rest of the model is of interest: a DUID-UUID
+/// (RFC 6355) of zeros.
+const PLACEHOLDER_DUID: [u8; 18] = [0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// `twinlease run`.
+pub(super) fn run(file: &Path, accept_damage: bool) -> anyhow::Result<()> {
+    let (config, report) = load(file)?;
+    for warning in &report.0 {
+        tracing::warn!("{warning}");
+    }
+    crate::run::run(config, accept_damage)
+}
+
+/// `twinlease check`; `out` takes the verdict if it is good.
+pub(super) fn check(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
+    let (config, report) = load(file)?;
+    complain_of(&report);
+    let duid = config.duid.as_deref().unwrap_or(&PLACEHOLDER_DUID);
+    let key = config.allocation_key.unwrap_or_default();
+    config.model(duid, key).with_context(|| shown(file))?;
+    match report.0.len() {
+        0 => writeln!(out, "config ok")?,
+        1 => writeln!(out, "config ok, 1 warning")?,
+        warnings => writeln!(out, "config ok, {warnings} warnings")?,
+    }
+    Ok(())
+}
+
+/// Tells every fault before it fails.
+fn load(file: &Path) -> anyhow::Result<(Config, Report)> {
+    let cores = allowed_cores().context("cannot tell on which cores this process may run")?;
+    match config::load(file, &cores) {
+        Ok(loaded) => Ok(loaded),
+        Err(report) => {
+            complain_of(&report);
+            match report.faults() {
+                1 => bail!("{}: 1 fault", shown(file)),
+                faults => bail!("{}: {faults} faults", shown(file)),
+            }
+        }
+    }
+}
+
+fn complain_of(report: &Report) {
+    for found in &report.0 {
+        complain(&found.to_string());
+    }
+}
+
+fn allowed_cores() -> io::Result<Vec<usize>> {
+    use rustix::thread::{CpuSet, sched_getaffinity};
+    let allowed = sched_getaffinity(None)?;
+    let cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
+    Ok(cores.collect())
+}
+
+/// `twinlease status`.
+pub(super) async fn status(server: &ServerArgs, json: bool) -> anyhow::Result<()> {
+    let mut client = connect(server).await?;
+    let report: StatusReport = client.get("/v1/status").await?;
+    let mut out = io::stdout().lock();
+    if json {
+        return json_line(&mut out, &report);
+    }
+    Ok(write!(out, "{}", Status(&report))?)
+}
+
+/// `twinlease leases list`: one page in memory at a time.
+pub(super) async fn list(args: &ListArgs) -> anyhow::Result<()> {
+    let mut client = connect(&args.server).await?;
+    let mut out = io::BufWriter::new(io::stdout().lock());
+    if !args.json {
+        writeln!(out, "{}", lease_header())?;
+    }
+    let query = query(args);
+    let mut from = None;
+    loop {
+        let page: LeasePage = match &from {
+            None => client.get(&query).await?,
+            Some(from) => client.get(&format!("{query}&from={from}")).await?,
+        };
+        for lease in &page.leases {
+            match args.json {
+                true => json_line(&mut out, lease)?,
+                false => writeln!(out, "{}", lease_row(lease))?,
+            }
+        }
+        out.flush()?;
+        match page.next {
+            Some(next) => from = Some(percent_encoded(&next)),
+            None => return Ok(()),
+        }
+    }
+}
+
+/// The request of the first page; it always has a query, so that `&from=` may follow.
+pub(super) fn query(args: &ListArgs) -> String {
+    let lease = |lease: Option<Lease>| lease.map(|lease| lease.to_string());
+    let values = [
+        ("link", args.link.clone()),
+        ("duid", args.duid.clone()),
+        ("address", lease(args.address)),
+        ("prefix", lease(args.prefix)),
+        ("within", lease(args.within)),
+    ];
+    let mut query = "/v1/leases?limit=1000".to_owned();
+    for (key, value) in values {
+        if let Some(value) = value {
+            query += &format!("&{key}={}", percent_encoded(&value));
+        }
+    }
+    query
+}
+
+/// `twinlease leases show`: that there is no such binding is an answer and not a failure.
+pub(super) async fn show(server: &ServerArgs, lease: Lease, json: bool) -> anyhow::Result<()> {
+    let mut client = connect(server).await?;
+    let path = format!("/v1/leases/{}", percent_encoded(&lease.to_string()));
+    let view: BindingView = match client.get(&path).await {
+        Ok(view) => view,
+        Err(error) if error.is_not_found() => {
+            complain(&error.to_string());
+            return Ok(());
+        }
+        Err(error) => return Err(error.into()),
+    };
+    let mut out = io::stdout().lock();
+    if json {
+        return json_line(&mut out, &view);
+    }
+    Ok(writeln!(out, "{}", lease_details(&view))?)
+}
+
+async fn connect(server: &ServerArgs) -> anyhow::Result<Client> {
+    let socket = match server.socket() {
+        Ok(socket) => socket,
+        Err(report) => {
+            complain_of(&report);
+            bail!("the config file names no control socket; give --socket");
+        }
+    };
+    Ok(Client::connect(&socket).await?)
+}
+
+fn json_line(out: &mut impl Write, value: &impl serde::Serialize) -> anyhow::Result<()> {
+    // By way of a string, so that an error of writing stays one and is not wrapped.
+    let line = serde_json::to_string(value)?;
+    Ok(writeln!(out, "{line}")?)
+}

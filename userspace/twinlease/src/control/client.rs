@@ -1,0 +1,180 @@
+//! The operator's end of the control socket: GET over a Unix socket, one connection for all
+//! requests of a command.
+
+use http_body_util::{BodyExt, Empty, Limited};
+use hyper::body::Bytes;
+use hyper::client::conn::http1::{self, SendRequest};
+use hyper::{Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+use std::fmt::Write;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use tokio::net::UnixStream;
+
+/// Longest answer taken: the status of 10,000 links is some megabytes.
+const ANSWER_LEN_MAX: usize = 64 << 20;
+/// Longest wait for a connection or an answer; the server gives up on a worker before.
+const WAIT_MAX: Duration = Duration::from_secs(15);
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum ClientError {
+    /// Nobody to ask, or nobody who listens to this user.
+    #[error("{path}: {error}; {}", remedy(error))]
+    Connect {
+        /// The socket.
+        path: PathBuf,
+        /// Why.
+        error: io::Error,
+    },
+    /// The server refused; in its own words.
+    #[error("{message}")]
+    Refused {
+        /// HTTP status code.
+        code: u16,
+        /// What it said.
+        message: String,
+    },
+    /// The conversation broke off, or is none.
+    #[error("{path}: no answer: {problem}; the server's log may say why")]
+    Broken {
+        /// The socket.
+        path: PathBuf,
+        /// What happened.
+        problem: String,
+    },
+}
+
+impl ClientError {
+    /// Whether the server says that there is no such thing.
+    pub fn is_not_found(&self) -> bool {
+        matches!(self, Self::Refused { code: 404, .. })
+    }
+}
+
+fn remedy(error: &io::Error) -> &'static str {
+    match error.kind() {
+        io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused => {
+            "is the server running? Name its socket by --socket or --config"
+        }
+        io::ErrorKind::PermissionDenied => {
+            "run this as root, or as a member of the group of the server's process"
+        }
+        _ => "is this the server's control socket?",
+    }
+}
+
+/// What the server says of a request that it refuses.
+#[derive(Deserialize)]
+struct Refusal {
+    error: String,
+}
+
+/// A connection to a server.
+#[derive(Debug)]
+pub struct Client {
+    path: PathBuf,
+    sender: SendRequest<Empty<Bytes>>,
+}
+
+impl Client {
+    /// Connects; needs a tokio runtime that runs as long as the client is used.
+    ///
+    /// # Errors
+    /// [`ClientError::Connect`], [`ClientError::Broken`].
+    pub async fn connect(path: &Path) -> Result<Self, ClientError> {
+        let connect = |error| ClientError::Connect {
+            path: path.into(),
+            error,
+        };
+        let stream = tokio::time::timeout(WAIT_MAX, UnixStream::connect(path)).await;
+        let stream = stream
+            .unwrap_or_else(|_| Err(io::ErrorKind::TimedOut.into()))
+            .map_err(connect)?;
+        let shake = http1::handshake(TokioIo::new(stream)).await;
+        let (sender, connection) = shake.map_err(|error| broken(path, &error))?;
+        // What ends the connection ends the request on it too, and is reported there.
+        tokio::spawn(async move { drop(connection.await) });
+        Ok(Self {
+            path: path.into(),
+            sender,
+        })
+    }
+
+    /// The answer to `GET path_and_query`, which is percent-encoded where needed.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`], [`ClientError::Broken`].
+    pub async fn get<T: DeserializeOwned>(
+        &mut self,
+        path_and_query: &str,
+    ) -> Result<T, ClientError> {
+        let asked = tokio::time::timeout(WAIT_MAX, self.ask(path_and_query)).await;
+        let asked = asked.unwrap_or_else(|_| Err(broken(&self.path, &"it took too long")));
+        let (code, body) = asked?;
+        if code == StatusCode::OK {
+            return serde_json::from_slice(&body).map_err(|error| {
+                broken(&self.path, &format_args!("not the JSON expected ({error})"))
+            });
+        }
+        let message = match serde_json::from_slice(&body) {
+            Ok(Refusal { error }) => error,
+            Err(_) => code.to_string(),
+        };
+        Err(ClientError::Refused {
+            code: code.as_u16(),
+            message,
+        })
+    }
+
+    async fn ask(&mut self, path_and_query: &str) -> Result<(StatusCode, Bytes), ClientError> {
+        let request = Request::get(path_and_query)
+            .header(hyper::header::HOST, "localhost")
+            .body(Empty::new())
+            .map_err(|error| broken(&self.path, &error))?;
+        let ready = self.sender.ready().await;
+        ready.map_err(|error| broken(&self.path, &error))?;
+        let response = self.sender.send_request(request).await;
+        let response = response.map_err(|error| broken(&self.path, &error))?;
+        let code = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_LEN_MAX).collect();
+        let body = body.await.map_err(|error| broken(&self.path, &error))?;
+        Ok((code, body.to_bytes()))
+    }
+}
+
+fn broken(path: &Path, problem: &dyn std::fmt::Display) -> ClientError {
+    ClientError::Broken {
+        path: path.into(),
+        problem: problem.to_string(),
+    }
+}
+
+/// `text` as it may stand in a path segment or a query's value (RFC 3986 §2.3).
+pub fn percent_encoded(text: &str) -> String {
+    let mut encoded = String::with_capacity(text.len());
+    for octet in text.bytes() {
+        match octet {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'.' | b'_' | b'~' | b':' => {
+                encoded.push(char::from(octet));
+            }
+            // Writing to a String cannot fail.
+            _ => drop(write!(encoded, "%{octet:02X}")),
+        }
+    }
+    encoded
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_would_end_a_value_is_encoded() {
+        assert_eq!(percent_encoded("2001:db8::/56"), "2001:db8::%2F56");
+        assert_eq!(percent_encoded("a b&c=ö%"), "a%20b%26c%3D%C3%B6%25");
+    }
+}

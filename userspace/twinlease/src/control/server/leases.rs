@@ -1,0 +1,261 @@
+//! `/v1/leases`: bindings, page by page, asked of the workers that own them.
+//!
+//! A request never makes the server hold more than one page, nor a worker look at more than
+//! [`PAGE_MAX`] bindings at a time.
+
+use axum::extract::rejection::{PathRejection, QueryRejection};
+use axum::extract::{Path, Query, State};
+use axum::response::Json;
+use lease::Lease;
+use serde::Deserialize;
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::time::Duration;
+use tokio::sync::oneshot;
+use wire::steer::shard_of;
+use wire::{Duid, SHARDS, ShardId};
+
+use super::ControlState;
+use super::answer::ApiError;
+use crate::config::value::parse_hex;
+use crate::control::command::{
+    Command, Filter, ListLeases, OwnedBinding, PAGE_MAX, Page, ShowLease, WorkerHandle,
+};
+use crate::control::view::{BindingView, LeasePage, parse_lease, parse_link};
+
+/// Bindings in a page unless asked otherwise.
+const LIMIT_DEFAULT: usize = 500;
+/// Most bindings in a page: a megabyte or two of JSON.
+const LIMIT_MAX: usize = 5000;
+/// Commands sent for one page; enough to pass over every shard once when few bindings match.
+const COMMANDS_MAX: usize = 2 * SHARDS;
+/// A worker answers between two batches of packets, so in milliseconds.
+const ANSWER_LIMIT: Duration = Duration::from_secs(5);
+
+/// The query of `GET /v1/leases`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ListQuery {
+    link: Option<String>,
+    duid: Option<String>,
+    address: Option<String>,
+    prefix: Option<String>,
+    within: Option<String>,
+    from: Option<String>,
+    limit: Option<usize>,
+}
+
+/// The query of `GET /v1/leases/{lease}`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ShowQuery {
+    length: Option<u8>,
+}
+
+pub(super) async fn list(
+    State(state): State<Arc<ControlState>>,
+    query: Result<Query<ListQuery>, QueryRejection>,
+) -> Result<Json<LeasePage>, ApiError> {
+    let Query(query) = query.map_err(|wrong| ApiError::Bad(wrong.body_text()))?;
+    let filter = filter(&query, &state)?;
+    let (bindings, next) = match exact(&query)? {
+        Some(lease) => {
+            let found = find(&state, lease).await?;
+            let matching = found.filter(|binding| matches(&filter, binding));
+            (matching.into_iter().collect(), None)
+        }
+        None => page(&state, &query, filter).await?,
+    };
+    let view = |binding| BindingView::new(binding, &state.model);
+    Ok(Json(LeasePage {
+        leases: bindings.iter().map(view).collect(),
+        next: next.map(|cursor| cursor.to_string()),
+    }))
+}
+
+pub(super) async fn show(
+    State(state): State<Arc<ControlState>>,
+    lease: Result<Path<String>, PathRejection>,
+    query: Result<Query<ShowQuery>, QueryRejection>,
+) -> Result<Json<BindingView>, ApiError> {
+    let Path(text) = lease.map_err(|wrong| ApiError::Bad(wrong.body_text()))?;
+    let Query(query) = query.map_err(|wrong| ApiError::Bad(wrong.body_text()))?;
+    let text = match query.length {
+        Some(length) => format!("{text}/{length}"),
+        None => text,
+    };
+    let lease = parse_lease(&text).map_err(ApiError::Bad)?;
+    match find(&state, lease).await? {
+        Some(binding) => Ok(Json(BindingView::new(&binding, &state.model))),
+        None => Err(ApiError::NotFound(format!(
+            "there is no binding of {lease}"
+        ))),
+    }
+}
+
+fn filter(query: &ListQuery, state: &ControlState) -> Result<Filter, ApiError> {
+    let bad = |key: &'static str| move |wrong: String| ApiError::Bad(format!("{key}: {wrong}"));
+    let link = |name: &String| {
+        let unknown = || ApiError::NotFound(format!("link: there is no link {name:?}"));
+        parse_link(name, &state.model).ok_or_else(unknown)
+    };
+    let duid = |text: &String| {
+        let octets = parse_hex(text).filter(|octets| Duid::new(octets).is_some());
+        let wrong = || format!("{text:?} is not a DUID; write 3 to 130 octets in hexadecimal");
+        octets.map(Vec::into_boxed_slice).ok_or_else(wrong)
+    };
+    let within = |text: &String| parse_lease(text);
+    Ok(Filter {
+        duid: query
+            .duid
+            .as_ref()
+            .map(duid)
+            .transpose()
+            .map_err(bad("duid"))?,
+        link: query.link.as_ref().map(link).transpose()?,
+        within: query
+            .within
+            .as_ref()
+            .map(within)
+            .transpose()
+            .map_err(bad("within"))?,
+    })
+}
+
+/// The one lease that the query asks for, if it does: that is found without a walk.
+fn exact(query: &ListQuery) -> Result<Option<Lease>, ApiError> {
+    let bad = |key: &str, wrong: String| ApiError::Bad(format!("{key}: {wrong}"));
+    let (key, text) = match (&query.address, &query.prefix) {
+        (None, None) => return Ok(None),
+        (Some(_), Some(_)) => return Err(ApiError::Bad("address and prefix: give one".into())),
+        (Some(text), None) => ("address", text),
+        (None, Some(text)) => ("prefix", text),
+    };
+    let lease = parse_lease(text).map_err(|wrong| bad(key, wrong))?;
+    if (key == "address") != (lease.len == 128) {
+        return Err(bad(key, format!("{lease} is none")));
+    }
+    Ok(Some(lease))
+}
+
+/// Where a list goes on: `SHARD.CURSOR`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Cursor {
+    shard: ShardId,
+    at: u32,
+}
+
+impl fmt::Display for Cursor {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.shard.0, self.at)
+    }
+}
+
+impl FromStr for Cursor {
+    type Err = ApiError;
+
+    fn from_str(text: &str) -> Result<Self, ApiError> {
+        let parse = || {
+            let (shard, at) = text.split_once('.')?;
+            Some(Self {
+                shard: ShardId(shard.parse().ok()?),
+                at: at.parse().ok()?,
+            })
+        };
+        parse().ok_or_else(|| ApiError::Bad(format!("from: {text:?} is no `next` of a page")))
+    }
+}
+
+async fn page(
+    state: &ControlState,
+    query: &ListQuery,
+    filter: Filter,
+) -> Result<(Vec<OwnedBinding>, Option<Cursor>), ApiError> {
+    let limit = query.limit.unwrap_or(LIMIT_DEFAULT);
+    if !(1..=LIMIT_MAX).contains(&limit) {
+        return Err(ApiError::Bad(format!("limit: write 1 to {LIMIT_MAX}")));
+    }
+    // All bindings of a client are in one shard.
+    let only = filter.duid.as_deref().map(shard_of);
+    let start = Cursor {
+        shard: only.unwrap_or(ShardId(0)),
+        at: 0,
+    };
+    let mut cursor = match &query.from {
+        Some(from) => from.parse()?,
+        None => start,
+    };
+    if only.is_some_and(|shard| shard != cursor.shard) {
+        return Err(ApiError::Bad("from: not of a list of this client".into()));
+    }
+    let mut bindings = Vec::new();
+    for _ in 0..COMMANDS_MAX {
+        let room = limit - bindings.len();
+        if room == 0 {
+            break;
+        }
+        let list = |reply| {
+            Command::ListLeases(ListLeases {
+                shard: cursor.shard,
+                from: cursor.at,
+                filter: filter.clone(),
+                max: room.min(PAGE_MAX),
+                reply,
+            })
+        };
+        let found: Page = ask(state.workers.of(cursor.shard), list).await?;
+        bindings.extend(found.bindings);
+        let following = cursor.shard.0.checked_add(1).filter(|_| only.is_none());
+        cursor = match (found.next, following) {
+            (Some(at), _) => Cursor { at, ..cursor },
+            (None, Some(shard)) => Cursor {
+                shard: ShardId(shard),
+                at: 0,
+            },
+            (None, None) => return Ok((bindings, None)),
+        };
+    }
+    Ok((bindings, Some(cursor)))
+}
+
+/// Who holds `lease`: only its client's DUID says in which shard that is, so all are asked.
+async fn find(state: &ControlState, lease: Lease) -> Result<Option<OwnedBinding>, ApiError> {
+    for worker in state.workers.all() {
+        let show = |reply| Command::ShowLease(ShowLease { lease, reply });
+        if let Some(binding) = ask(worker, show).await? {
+            return Ok(Some(binding));
+        }
+    }
+    Ok(None)
+}
+
+async fn ask<T>(
+    worker: &dyn WorkerHandle,
+    command: impl FnOnce(oneshot::Sender<T>) -> Command,
+) -> Result<T, ApiError> {
+    let (reply, answer) = oneshot::channel();
+    worker.send(command(reply))?;
+    match tokio::time::timeout(ANSWER_LIMIT, answer).await {
+        Ok(Ok(answer)) => Ok(answer),
+        Ok(Err(_)) | Err(_) => Err(ApiError::WorkerSilent),
+    }
+}
+
+fn matches(filter: &Filter, binding: &OwnedBinding) -> bool {
+    Duid::new(&binding.duid).is_some_and(|duid| {
+        filter.matches(&lease::BindingRecord {
+            duid,
+            kind: binding.kind,
+            iaid: binding.iaid,
+            lease: binding.lease,
+            link: binding.link,
+            status: binding.status,
+            preferred_secs: binding.preferred_secs,
+            valid_secs: binding.valid_secs,
+            cltt: binding.cltt,
+            status_since: binding.status_since,
+            expires: binding.expires,
+        })
+    })
+}
