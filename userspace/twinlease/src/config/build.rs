@@ -1,9 +1,12 @@
 //! From the checked config to what engine and datapath take.
 
 use datapath::{InterfaceSpec, IoMode};
-use engine::ReservationSpec;
-use engine::{InterfaceId, LinkSpec, Model, ModelBuilder, ModelError, OptionValues, PoolConfig};
+use engine::{
+    InterfaceId, LinkSpec, Model, ModelBuilder, ModelError, OptionValues, PoolConfig,
+    ReservationSpec,
+};
 use lease::{AllocationKey, Lease, PoolSpec};
+use std::sync::Arc;
 
 use super::model::{self, ClientOptions, Config, Io, Lifetimes};
 use super::value::Prefix;
@@ -19,8 +22,26 @@ impl Config {
             .rapid_commit(self.rapid_commit)
             .lifetimes(lifetimes(self.lifetimes))
             .options(options(&self.options));
-        let links = self.links.iter().map(link);
+        let links = self.links.iter().map(|link| self.link_spec(link));
         links.fold(builder, ModelBuilder::link).build()
+    }
+
+    fn link_spec(&self, link: &model::Link) -> LinkSpec {
+        let interface = link.interface.and_then(|index| u16::try_from(index).ok());
+        // The engine shares one encoding among the links that override nothing.
+        let options = match Arc::ptr_eq(&link.options, &self.options) {
+            true => OptionValues::default(),
+            false => options(&link.options),
+        };
+        LinkSpec {
+            name: link.name.clone(),
+            interface: interface.map(InterfaceId),
+            link_addresses: link.link_addresses.iter().copied().map(lease).collect(),
+            lifetimes: Some(lifetimes(link.lifetimes)),
+            options,
+            pools: link.pools.iter().map(pool).collect(),
+            reservations: link.reservations.iter().map(reservation).collect(),
+        }
     }
 
     /// The interfaces as the datapath takes them, in the order of [`Config::interfaces`].
@@ -42,19 +63,6 @@ impl Config {
             addresses: interface.addresses.clone(),
         };
         self.interfaces.iter().map(spec).collect()
-    }
-}
-
-fn link(link: &model::Link) -> LinkSpec {
-    let interface = link.interface.and_then(|index| u16::try_from(index).ok());
-    LinkSpec {
-        name: link.name.clone(),
-        interface: interface.map(InterfaceId),
-        link_addresses: link.link_addresses.iter().copied().map(lease).collect(),
-        lifetimes: Some(lifetimes(link.lifetimes)),
-        options: options(&link.options),
-        pools: link.pools.iter().map(pool).collect(),
-        reservations: link.reservations.iter().map(reservation).collect(),
     }
 }
 

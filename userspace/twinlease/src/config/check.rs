@@ -1,8 +1,7 @@
 //! From what the file says to what the server uses: fills in defaults, resolves overrides, and
 //! finds what cannot be served. Goes on after a fault; the result counts only without faults.
 
-use std::collections::BTreeMap;
-
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -11,7 +10,7 @@ use super::file::{self, File};
 use super::links::{self, Defaults};
 use super::model::{ClientOptions, Config, Idle, Interface, Io, Lifetimes, VerifyChecksums};
 use super::read::Placed;
-use super::value::Secs;
+use super::value::{Secs, Within};
 
 /// Where state is kept if the file does not say.
 pub const STATE_DIR: &str = "/var/lib/twinlease";
@@ -93,23 +92,24 @@ fn worker_cores(workers: &file::Workers, allowed: &[usize], findings: &mut Findi
             format!("name at most {WORKERS_MAX}"),
         );
     }
-    let mut used = BTreeMap::new();
+    let mut used = BTreeSet::new();
     for core in &cores.value {
         let number = core.value.0 as usize;
-        if used.insert(number, ()).is_some() {
-            let problem = format!("core {number} is named twice");
-            findings.fault(
-                &core.place,
-                problem,
-                "name each core once: a worker has a core to itself",
-            );
-        } else if !allowed.contains(&number) {
+        if !allowed.contains(&number) {
             let problem = format!("this process may not run on core {number}");
             let remedy = format!("choose from {allowed:?}, or widen its affinity or cpuset");
             findings.fault(&core.place, problem, remedy);
+        } else if !used.insert(number) {
+            let problem = format!("core {number} has two workers, which take turns on it");
+            findings.warn(
+                &core.place,
+                problem,
+                "name each core once, unless there are too few",
+            );
         }
     }
-    used.into_keys().collect()
+    let number = |core: &Placed<Within<0, 1023>>| core.value.0 as usize;
+    cores.value.iter().map(number).collect()
 }
 
 fn interfaces(file: &[file::Interface], findings: &mut Findings) -> Vec<Interface> {

@@ -61,7 +61,7 @@ impl Findings {
             text,
             offset: 0,
             line: 1,
-            line_start: 0,
+            column: 1,
         };
         let locate = |finding: Finding| {
             let (line, column) = cursor.advance(finding.place.offset);
@@ -84,21 +84,20 @@ struct Cursor<'t> {
     text: &'t str,
     offset: usize,
     line: usize,
-    line_start: usize,
+    column: usize,
 }
 
 impl Cursor<'_> {
     fn advance(&mut self, offset: usize) -> (usize, usize) {
         let offset = self.text.floor_char_boundary(offset);
-        for (index, octet) in self.text.as_bytes()[self.offset..offset].iter().enumerate() {
-            if *octet == b'\n' {
-                self.line += 1;
-                self.line_start = self.offset + index + 1;
+        for character in self.text[self.offset..offset].chars() {
+            match character {
+                '\n' => (self.line, self.column) = (self.line + 1, 1),
+                _ => self.column += 1,
             }
         }
         self.offset = offset;
-        let column = self.text[self.line_start..offset].chars().count() + 1;
-        (self.line, column)
+        (self.line, self.column)
     }
 }
 

@@ -105,6 +105,8 @@ pub struct Reservation {
     pub duid: Maybe<DuidOctets>,
     pub address: Maybe<Ipv6Addr>,
     pub prefix: Maybe<Prefix>,
+    /// Neither address nor prefix is there, not even one at fault.
+    pub is_empty: bool,
     pub lifetimes: Lifetimes,
 }
 
@@ -207,6 +209,7 @@ impl Link {
                     duid: t.require("duid"),
                     address: t.get("address"),
                     prefix: t.get("prefix"),
+                    is_empty: !t.has("address") && !t.has("prefix"),
                     lifetimes: t.table("lifetimes", Lifetimes::read),
                 }
             }),

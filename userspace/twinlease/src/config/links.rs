@@ -4,6 +4,7 @@
 //! each: O(n log n) over all links together.
 
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 use wire::IaKind;
 
@@ -13,10 +14,13 @@ use super::file;
 use super::model::{ClientOptions, Interface, Lifetimes, Link, Pool, Reservation};
 use super::value::Prefix;
 
-/// Address pools are no larger than a /8, so that counts of leases never overflow.
-const POOL_PREFIX_LEN_MIN: u32 = 8;
+/// A pool has at most 2^64 leases: a /64 of addresses.
+const POOL_COUNT_BITS_MAX: u8 = 64;
 /// Pools smaller than this are worth a warning.
 const POOL_COUNT_USUAL_MIN: u128 = 8;
+
+/// Names listed in a remedy at most, so that it stays one line.
+const NAMES_SHOWN_MAX: usize = 8;
 
 /// What a link inherits.
 pub struct Defaults {
@@ -47,9 +51,18 @@ pub fn check(
 ) -> Vec<Link> {
     let mut pools = Vec::new();
     let mut links = Vec::with_capacity(file.len());
+    let interfaces: BTreeMap<&str, usize> = (0..)
+        .zip(interfaces)
+        .map(|(index, interface)| (interface.name.as_str(), index))
+        .collect();
     for (index, link) in file.iter().enumerate() {
         links.push(one_link(
-            index, link, interfaces, defaults, &mut pools, findings,
+            index,
+            link,
+            &interfaces,
+            defaults,
+            &mut pools,
+            findings,
         ));
     }
     if file.is_empty() {
@@ -74,7 +87,7 @@ pub fn check(
 fn one_link<'f>(
     index: usize,
     link: &'f file::Link,
-    interfaces: &[Interface],
+    interfaces: &BTreeMap<&str, usize>,
     defaults: &Defaults,
     claims: &mut Vec<Claim<'f>>,
     findings: &mut Findings,
@@ -101,25 +114,10 @@ fn one_link<'f>(
             "add [[link.address-pool]] or [[link.prefix-pool]]",
         );
     }
-    let reserve = |r: &file::Reservation, findings: &mut Findings| {
-        if r.address.is_none() && r.prefix.is_none() {
-            findings.fault(
-                &r.place,
-                "reserves nothing",
-                "add address = … or prefix = …",
-            );
-        }
-        Some(Reservation {
-            duid: r.duid.as_ref()?.value.0.clone(),
-            address: r.address.as_ref().map(|a| a.value),
-            prefix: r.prefix.as_ref().map(|p| p.value),
-            lifetimes: lifetimes(&r.lifetimes, here.lifetimes, findings),
-        })
-    };
     let reserved = link
         .reservations
         .iter()
-        .filter_map(|r| reserve(r, findings))
+        .filter_map(|table| reservation(table, here.lifetimes, findings))
         .collect();
     Link {
         name: link
@@ -140,9 +138,41 @@ fn one_link<'f>(
     }
 }
 
+fn reservation(
+    table: &file::Reservation,
+    outer: Lifetimes,
+    findings: &mut Findings,
+) -> Option<Reservation> {
+    let lifetimes = lifetimes(&table.lifetimes, outer, findings);
+    if table.is_empty {
+        findings.fault(
+            &table.place,
+            "reserves nothing",
+            "add address = … or prefix = …",
+        );
+    }
+    if let Some(address) = &table.address {
+        holds_multicast(address.value.to_bits(), &address.place, findings);
+    }
+    if let Some(prefix) = &table.prefix {
+        if !(1..=127).contains(&prefix.value.len) {
+            let problem = format!("a /{} cannot be delegated", prefix.value.len);
+            let remedy = "write a length from 1 to 127, or address = … for one address";
+            findings.fault(&prefix.place, problem, remedy);
+        }
+        holds_multicast(prefix.value.last(), &prefix.place, findings);
+    }
+    Some(Reservation {
+        duid: table.duid.as_ref()?.value.0.clone(),
+        address: table.address.as_ref().map(|address| address.value),
+        prefix: table.prefix.as_ref().map(|prefix| prefix.value),
+        lifetimes,
+    })
+}
+
 fn link_interface(
     link: &file::Link,
-    interfaces: &[Interface],
+    interfaces: &BTreeMap<&str, usize>,
     findings: &mut Findings,
 ) -> Option<usize> {
     let Some(name) = &link.interface else {
@@ -159,14 +189,9 @@ fn link_interface(
         }
         return None;
     };
-    let index = interfaces
-        .iter()
-        .position(|interface| interface.name == name.value);
+    let index = interfaces.get(name.value.as_str()).copied();
     if index.is_none() {
-        let known: Vec<_> = interfaces
-            .iter()
-            .map(|interface| interface.name.as_str())
-            .collect();
+        let known: Vec<_> = interfaces.keys().copied().take(NAMES_SHOWN_MAX).collect();
         let problem = format!("interface \"{}\" has no [[interface]]", name.value);
         let remedy = format!("add one, or choose from: {}", known.join(", "));
         findings.fault(&name.place, problem, remedy);
@@ -184,17 +209,12 @@ fn address_pool<'f>(
     let lifetimes = lifetimes(&pool.lifetimes, outer.lifetimes, findings);
     let range = pool.range.as_ref()?;
     let (first, last) = (range.value.first, range.value.last);
-    if last - first > u128::MAX >> POOL_PREFIX_LEN_MIN {
-        let remedy = format!("use a prefix of /{POOL_PREFIX_LEN_MIN} or longer");
-        findings.fault(&range.place, "is larger than any network", remedy);
+    if (last - first) >> POOL_COUNT_BITS_MAX != 0 {
+        let problem = "has more than 2^64 addresses";
+        findings.fault(&range.place, problem, "use a /64 or less");
         return None;
     }
-    if first >> 120 == 0xff || last >> 120 == 0xff {
-        findings.fault(
-            &range.place,
-            "holds multicast addresses",
-            "use unicast addresses",
-        );
+    if holds_multicast(last, &range.place, findings) {
         return None;
     }
     let count = last - first + 1;
@@ -234,9 +254,13 @@ fn prefix_pool<'f>(
         findings.fault(&length.place, problem, remedy);
         return None;
     }
-    if u32::from(prefix.value.len) < POOL_PREFIX_LEN_MIN {
-        let remedy = format!("use a prefix of /{POOL_PREFIX_LEN_MIN} or longer");
-        findings.fault(&prefix.place, "is larger than any network", remedy);
+    if unit_len - prefix.value.len > POOL_COUNT_BITS_MAX {
+        let problem = format!("has more than 2^64 prefixes of length {unit_len}");
+        let remedy = format!("use a /{} or longer", unit_len - POOL_COUNT_BITS_MAX);
+        findings.fault(&prefix.place, problem, remedy);
+        return None;
+    }
+    if holds_multicast(prefix.value.last(), &prefix.place, findings) {
         return None;
     }
     if let Some(excluded) = &pool.excluded_length
@@ -280,6 +304,16 @@ fn prefix_pool<'f>(
         unit_len,
         lifetimes,
     })
+}
+
+/// Multicast is the end of the address space, so a range holds some if its last address is one.
+fn holds_multicast(last: u128, place: &Place, findings: &mut Findings) -> bool {
+    let holds = Ipv6Addr::from_bits(last).is_multicast();
+    if holds {
+        let problem = "holds multicast addresses";
+        findings.fault(place, problem, "use unicast addresses");
+    }
+    holds
 }
 
 fn small(count: u128, place: &Place, findings: &mut Findings) {
@@ -428,7 +462,7 @@ fn reservations(file: &[file::Link], pools: &[Claim<'_>], findings: &mut Finding
 
 fn show(prefix: Prefix) -> String {
     match prefix.len {
-        128 => std::net::Ipv6Addr::from_bits(prefix.first).to_string(),
+        128 => Ipv6Addr::from_bits(prefix.first).to_string(),
         _ => prefix.to_string(),
     }
 }

@@ -160,6 +160,11 @@ impl<'d> Reader<'d, '_> {
         values
     }
 
+    /// Whether `key` is there, whatever its value.
+    pub fn has(&mut self, key: &'static str) -> bool {
+        self.find(key).is_some()
+    }
+
     /// Whether `key` is there with a table for its value.
     pub fn is_table(&mut self, key: &'static str) -> bool {
         let found = self.find(key);
