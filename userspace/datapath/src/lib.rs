@@ -1,18 +1,43 @@
 //! Packets in and out: AF_XDP rings, the XDP program, and the kernel's UDP socket.
 //!
-//! The one home of ring and UMEM `unsafe`. It knows Ethernet, IPv6 and UDP, and nothing of DHCPv6.
+//! The one home of ring and UMEM `unsafe`. It knows Ethernet, IPv6 and UDP, and nothing of DHCPv6
+//! but its ports and the type of a relay's message.
+//!
+//! [`open`] climbs the ladder for every interface and gives each worker its [`WorkerIo`]: [`Rx`]
+//! delivers datagrams, [`Tx`] takes answers. Frames are tokens that are neither copied nor lost.
 
+mod addresses;
+mod counters;
+mod datapath;
+mod error;
+mod interface;
+mod kernel;
+mod ladder;
 mod mmap;
+mod probe;
+mod queue;
+mod reply;
 mod ring;
+mod rx;
 mod socket;
 mod spec;
 mod sys;
+mod tx;
 mod umem;
 mod waker;
+mod worker_io;
 pub mod xdp;
 
+pub use counters::{IoCounters, IoDrop};
+pub use datapath::{Datapath, InterfaceStatus, open};
+pub use error::DatapathError;
+pub use ladder::Refusal;
+pub use reply::{Reply, ReplyTo};
+pub use rx::{Datagram, Rx};
 pub use spec::{
-    Idle, InterfaceId, InterfaceSpec, IoMode, PathId, QueueId, Rung, UnknownWord, VerifyChecksums,
+    InterfaceId, InterfaceSpec, IoMode, PathId, QueueId, Rung, UnknownWord, VerifyChecksums,
 };
+pub use tx::Tx;
 pub use umem::lost_frames;
 pub use waker::Waker;
+pub use worker_io::WorkerIo;

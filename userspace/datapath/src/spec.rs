@@ -136,17 +136,6 @@ impl FromStr for VerifyChecksums {
     }
 }
 
-/// How workers wait. The data path only sets the busy-poll options of its sockets by it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Idle {
-    /// Never sleep; ask the kernel to poll the NIC from the worker's own system calls.
-    BusyPoll,
-    /// Spin for a while, then sleep.
-    Adaptive,
-    /// Sleep whenever there is nothing to do.
-    Sleep,
-}
-
 /// A word that is none of those the configuration knows.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("unknown word")]

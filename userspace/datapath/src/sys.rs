@@ -1,5 +1,11 @@
 //! One safe wrapper for each system call that no dependency wraps.
 
+mod interface;
+mod udp;
+
+pub(crate) use interface::{driver, mac, mtu, receive_channels};
+pub(crate) use udp::{bind_to_device, receive_datagram, send_datagram};
+
 use core::ffi::c_int;
 use core::ptr;
 use std::io;

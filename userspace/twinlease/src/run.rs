@@ -1,0 +1,356 @@
+//! `twinlease run`: the order of start and stop, and the thread that watches over the rest.
+//!
+//! Threads: one pinned worker for each configured core, the journal's own, and this one, which
+//! serves the control socket and the metrics, follows signals and addresses, and begins snapshots.
+//! Nothing is answered before everything that was acknowledged is back; on the way out nothing is
+//! taken any more before what is held is committed.
+
+use crate::config::Config;
+use crate::control::command::{WorkerHandle, Workers};
+use crate::control::server::{ControlListener, ControlState, serve, serve_metrics};
+use crate::counters::WorkerCounters;
+use crate::live::{Live, LiveWorker};
+use crate::recovery::{self, Restored};
+use crate::state_dir::StateDir;
+use crate::worker::{Desk, Held, Inbox, Mail, ShardSet, Worker, WorkerDrop};
+use anyhow::Context as _;
+use datapath::{Datapath, WorkerIo};
+use engine::Model;
+use journal::{Appender, Health, Journal};
+use lease::BindingDelta;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use wire::SHARDS;
+
+/// How often workers, journal and snapshots are looked after.
+const TICK: Duration = Duration::from_secs(1);
+/// Ticks between two looks at the interfaces' addresses.
+const ADDRESS_TICKS: u64 = 5;
+
+/// Serves until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Something needed at the start is not to be had, or a worker or the journal failed for good.
+pub fn run(config: Config, accept_damage: bool) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("the control thread cannot be started")?;
+    runtime.block_on(serve_all(config, accept_damage))
+}
+
+async fn serve_all(config: Config, accept_damage: bool) -> anyhow::Result<()> {
+    let mut signals = Signals::new()?;
+    let state_dir = StateDir::open(&config.state_dir)?;
+    let journal_dir = state_dir.path().join("journal");
+    let (model, duid) = model(&config, &state_dir)?;
+    let workers = config.cores.len();
+    let owner = recovery::owners(workers);
+    let restored = recovery::restore(&journal_dir, accept_damage, &model, &owner, workers)?;
+    let listener = ControlListener::bind(&config.control_socket)?;
+    let (datapath, ios) = datapath::open(&config.interface_specs(), workers, &owner)
+        .context("the interfaces cannot be opened")?;
+    let mut server = Server::start(&config, &model, &owner, restored, datapath, ios)?;
+
+    let live = Arc::new(Live {
+        started: Instant::now(),
+        server_duid: wire::Duid::new(&duid).map_or_else(String::new, |duid| duid.to_string()),
+        datapath: Arc::clone(&server.datapath),
+        workers: server.live_workers(&config),
+        model: Arc::clone(&model),
+        journal: Arc::downgrade(&server.journal),
+    });
+    let handles = server.inboxes.iter().map(|inbox| {
+        let handle: Box<dyn WorkerHandle> = Box::new(Arc::clone(inbox));
+        handle
+    });
+    let control = ControlState {
+        model,
+        workers: Workers::new(handles.collect(), owner),
+        status: Arc::clone(&live) as _,
+    };
+    let (stop, stopped) = watch::channel(false);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(serve(listener, Arc::new(control), until(stopped.clone())));
+    if let Some(address) = config.metrics {
+        tasks.spawn(serve_metrics(address, live, until(stopped)));
+    }
+    tracing::info!(
+        version = env!("CARGO_PKG_VERSION"),
+        workers,
+        socket = %config.control_socket.display(),
+        "serving"
+    );
+
+    let outcome = server.watch(&mut signals, &mut tasks).await;
+    let stopped = server.stop();
+    stop.send_replace(true);
+    while let Some(task) = tasks.join_next().await {
+        task.context("the control thread failed")??;
+    }
+    outcome.and(stopped)
+}
+
+/// The engine's model under the identity kept in the state directory, with the server's DUID.
+fn model(config: &Config, state_dir: &StateDir) -> anyhow::Result<(Arc<Model>, Box<[u8]>)> {
+    let duid = match &config.duid {
+        Some(duid) => duid.clone(),
+        None => state_dir.server_duid()?,
+    };
+    let key = match config.allocation_key {
+        Some(key) => key,
+        None => state_dir.allocation_key()?,
+    };
+    let model = config
+        .model(&duid, key)
+        .context("the configuration cannot be served")?;
+    Ok((Arc::new(model), duid))
+}
+
+async fn until(mut stopped: watch::Receiver<bool>) {
+    // A sender that is gone is a stop as well.
+    let _ = stopped.wait_for(|stopped| *stopped).await;
+}
+
+/// Everything that runs beside the control thread.
+struct Server {
+    datapath: Arc<Mutex<Datapath>>,
+    journal: Arc<Journal>,
+    inboxes: Arc<[Arc<Inbox>]>,
+    counters: Vec<(Arc<WorkerCounters>, Arc<datapath::IoCounters>)>,
+    threads: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Server {
+    fn start(
+        config: &Config,
+        model: &Arc<Model>,
+        owner: &[u8; SHARDS],
+        restored: Restored,
+        datapath: Datapath,
+        ios: Vec<WorkerIo>,
+    ) -> anyhow::Result<Self> {
+        let wakers = ios.iter().map(|io| {
+            let wake: Arc<dyn journal::Wake> = Arc::new(Waker(io.waker().clone()));
+            wake
+        });
+        let options = journal::Options::default();
+        let (journal, mut appenders) = Journal::start(restored.journal, options, wakers.collect())?;
+        for (shard, lease) in restored.conflicting {
+            let appender = &mut appenders[usize::from(owner[usize::from(shard.0)])];
+            appender.append(&BindingDelta::Remove { shard, lease });
+            appender.submit();
+        }
+        let inboxes = ios
+            .iter()
+            .map(|io| Arc::new(Inbox::new(io.waker().clone())));
+        let mut server = Self {
+            datapath: Arc::new(Mutex::new(datapath)),
+            journal: Arc::new(journal),
+            inboxes: inboxes.collect(),
+            counters: Vec::new(),
+            threads: Vec::new(),
+            stop: Arc::new(AtomicBool::new(false)),
+        };
+        let owner = Arc::new(*owner);
+        let parts = ios
+            .into_iter()
+            .zip(appenders)
+            .zip(restored.shards)
+            .enumerate();
+        for (index, ((io, appender), shards)) in parts {
+            let shards = ShardSet::new(shards);
+            let desk = server.desk(index, model, appender, shards, &owner);
+            server.spawn(config, desk, io)?;
+        }
+        Ok(server)
+    }
+
+    fn desk(
+        &self,
+        index: usize,
+        model: &Arc<Model>,
+        appender: Appender,
+        shards: ShardSet,
+        owner: &Arc<[u8; SHARDS]>,
+    ) -> Desk {
+        Desk {
+            index,
+            shards,
+            model: Arc::clone(model),
+            appender,
+            held: Held::default(),
+            owner: Arc::clone(owner),
+            inboxes: Arc::clone(&self.inboxes),
+            counters: Arc::new(WorkerCounters::new(WorkerDrop::labels())),
+        }
+    }
+
+    fn spawn(&mut self, config: &Config, desk: Desk, io: WorkerIo) -> anyhow::Result<()> {
+        self.counters
+            .push((Arc::clone(&desk.counters), Arc::clone(io.counters())));
+        let name = format!("worker-{}", desk.index);
+        let worker = Worker {
+            inbox: Arc::clone(&self.inboxes[desk.index]),
+            core: config.cores.get(desk.index).copied(),
+            idle: config.idle,
+            stop: Arc::clone(&self.stop),
+            desk,
+            io,
+        };
+        let thread = std::thread::Builder::new()
+            .name(name.clone())
+            .spawn(move || worker.run());
+        self.threads
+            .push(thread.with_context(|| format!("{name} cannot be started"))?);
+        Ok(())
+    }
+
+    fn live_workers(&self, config: &Config) -> Vec<LiveWorker> {
+        let workers = self.counters.iter().zip(&config.cores);
+        workers
+            .map(|((counters, io), core)| LiveWorker {
+                core: *core,
+                idle: config.idle,
+                counters: Arc::clone(counters),
+                io: Arc::clone(io),
+            })
+            .collect()
+    }
+
+    /// Looks after everything until a signal asks to stop.
+    async fn watch(
+        &mut self,
+        signals: &mut Signals,
+        tasks: &mut JoinSet<anyhow::Result<()>>,
+    ) -> anyhow::Result<()> {
+        let mut tick = tokio::time::interval(TICK);
+        let mut ticks = 0_u64;
+        let mut health = Health::Ok;
+        loop {
+            tokio::select! {
+                _ = tick.tick() => {}
+                Some(ended) = tasks.join_next() => {
+                    ended.context("the control thread failed")??;
+                    anyhow::bail!("the control socket or the metrics ended by themselves");
+                }
+                asked = signals.next() => match asked {
+                    Asked::Stop => return Ok(()),
+                    Asked::Reload => tracing::warn!(
+                        "SIGHUP: this version does not reload its config; restart to apply it"
+                    ),
+                },
+            }
+            if let Some(index) = self.threads.iter().position(JoinHandle::is_finished) {
+                anyhow::bail!("worker {index} failed; the log has its panic message");
+            }
+            self.tell_health(&mut health);
+            if self.journal.snapshot_due() {
+                self.begin_snapshot();
+            }
+            let mut datapath = self.datapath.lock().unwrap_or_else(PoisonError::into_inner);
+            if ticks.is_multiple_of(ADDRESS_TICKS) {
+                datapath.refresh_addresses();
+            }
+            datapath.flush_xdp_log();
+            ticks += 1;
+        }
+    }
+
+    fn tell_health(&self, known: &mut Health) {
+        let health = self.journal.health();
+        if health == *known {
+            return;
+        }
+        match &health {
+            Health::Failing { error, .. } => {
+                tracing::error!(%error, "the journal cannot write: nothing is acknowledged");
+            }
+            Health::Ok => tracing::info!("the journal writes again"),
+        }
+        *known = health;
+    }
+
+    /// A worker that cannot take its feed drops it, which gives up the snapshot; it is due again.
+    fn begin_snapshot(&self) {
+        let Some(feeds) = self.journal.begin_snapshot() else {
+            return;
+        };
+        for (inbox, feed) in self.inboxes.iter().zip(feeds) {
+            if inbox.put(Mail::Snapshot(feed)).is_err() {
+                tracing::debug!("a worker is too busy for a snapshot now");
+            }
+        }
+    }
+
+    /// Stops taking packets, commits what is held, and stops.
+    fn stop(self) -> anyhow::Result<()> {
+        tracing::info!("stopping");
+        self.stop.store(true, Ordering::Relaxed);
+        for inbox in &*self.inboxes {
+            inbox.waker().wake();
+        }
+        let mut failed = false;
+        for thread in self.threads {
+            failed |= thread.join().is_err();
+        }
+        // Reports hold it only while they are made, on this thread.
+        let health = Arc::into_inner(self.journal).map_or(Health::Ok, Journal::close);
+        anyhow::ensure!(!failed, "a worker failed");
+        match health {
+            Health::Ok => Ok(()),
+            Health::Failing { error, .. } => {
+                anyhow::bail!("stopped with records that could not be written: {error}")
+            }
+        }
+    }
+}
+
+/// A worker's waker as the journal calls it.
+struct Waker(datapath::Waker);
+
+impl journal::Wake for Waker {
+    fn wake(&self) {
+        self.0.wake();
+    }
+}
+
+/// What a signal asks for.
+enum Asked {
+    /// SIGTERM, SIGINT.
+    Stop,
+    /// SIGHUP.
+    Reload,
+}
+
+/// The signals that the server follows.
+struct Signals {
+    terminate: tokio::signal::unix::Signal,
+    interrupt: tokio::signal::unix::Signal,
+    hangup: tokio::signal::unix::Signal,
+}
+
+impl Signals {
+    fn new() -> anyhow::Result<Self> {
+        let follow = |kind| signal(kind).context("signals cannot be followed");
+        Ok(Self {
+            terminate: follow(SignalKind::terminate())?,
+            interrupt: follow(SignalKind::interrupt())?,
+            hangup: follow(SignalKind::hangup())?,
+        })
+    }
+
+    async fn next(&mut self) -> Asked {
+        tokio::select! {
+            _ = self.terminate.recv() => Asked::Stop,
+            _ = self.interrupt.recv() => Asked::Stop,
+            _ = self.hangup.recv() => Asked::Reload,
+        }
+    }
+}

@@ -1,0 +1,227 @@
+//! Where a worker decides: a datagram in, a reply written, held or handed over.
+
+use super::drops::WorkerDrop;
+use super::held::{Held, HeldReply};
+use super::inbox::{HandedOver, Inbox, Mail};
+use super::shards::ShardSet;
+use crate::counters::WorkerCounters;
+use datapath::{Datagram, ReplyTo, Tx};
+use engine::{Context, DropReason, Ingress, InterfaceId, LifetimeCap, Model, Outcome, Parsed};
+use journal::Appender;
+use lease::{AbsTime, BindingDelta};
+use std::sync::Arc;
+use std::time::Duration;
+use wire::{MessageType, SHARDS};
+
+/// Leases ended in one turn, so that a million that expire in one second do not stop the answers.
+const EXPIRE_BATCH: usize = 64;
+
+/// A worker without its ports.
+pub struct Desk {
+    /// Which worker this is.
+    pub index: usize,
+    /// The shards it owns.
+    pub shards: ShardSet,
+    /// What the config says, as the engine wants it.
+    pub model: Arc<Model>,
+    /// Where its records go.
+    pub appender: Appender,
+    /// Replies and positions that wait for a commit.
+    pub held: Held,
+    /// Which worker owns which shard.
+    pub owner: Arc<[u8; SHARDS]>,
+    /// Every worker's inbox, this one's included.
+    pub inboxes: Arc<[Arc<Inbox>]>,
+    /// Read by the control thread.
+    pub counters: Arc<WorkerCounters>,
+}
+
+impl Desk {
+    /// Answers, hands over or drops one datagram.
+    pub fn take(&mut self, tx: &mut Tx, datagram: &Datagram<'_>, now: AbsTime) {
+        match datagram.reply_to.is_kernel() {
+            true => self.counters.received_socket.add(1),
+            false => self.counters.received_xdp.add(1),
+        }
+        let ingress = Ingress {
+            payload: datagram.payload,
+            interface: InterfaceId(datagram.interface.0),
+            source: datagram.source,
+            destination: datagram.destination,
+        };
+        let parsed = match engine::parse(&ingress) {
+            Ok(parsed) => parsed,
+            Err(reason) => return self.drop_for(reason),
+        };
+        self.counters.received.of(parsed.msg_type().0).add(1);
+        match usize::from(self.owner[usize::from(parsed.shard().0)]) {
+            owner if owner == self.index => self.answer(tx, &datagram.reply_to, &parsed, now),
+            owner => self.hand_over(owner, datagram),
+        }
+    }
+
+    /// Answers a packet that another worker received.
+    pub fn take_handed_over(&mut self, tx: &mut Tx, letter: &HandedOver, now: AbsTime) {
+        self.counters.handed_in.add(1);
+        let ingress = Ingress {
+            payload: &letter.payload,
+            interface: InterfaceId(letter.interface.0),
+            source: letter.source,
+            destination: letter.destination,
+        };
+        match engine::parse(&ingress) {
+            Ok(parsed) => self.answer(tx, &letter.reply_to, &parsed, now),
+            Err(reason) => self.drop_for(reason),
+        }
+    }
+
+    fn hand_over(&mut self, owner: usize, datagram: &Datagram<'_>) {
+        let letter = HandedOver {
+            payload: datagram.payload.into(),
+            reply_to: datagram.reply_to,
+            interface: datagram.interface,
+            source: datagram.source,
+            destination: datagram.destination,
+        };
+        match self.inboxes[owner].put(Mail::HandedOver(Box::new(letter))) {
+            Ok(()) => self.counters.handed_out.add(1),
+            Err(_) => self.drop_here(WorkerDrop::InboxFull),
+        }
+    }
+
+    fn answer(&mut self, tx: &mut Tx, to: &ReplyTo, parsed: &Parsed<'_>, now: AbsTime) {
+        if leads_to_a_lease(parsed) && self.appender.is_failing() {
+            return self.drop_here(WorkerDrop::JournalFailing);
+        }
+        if parsed.may_change_state() && !self.appender.has_room() {
+            return self.drop_here(WorkerDrop::JournalFull);
+        }
+        let Some(mut reply) = tx.reserve(to) else {
+            return self.drop_here(WorkerDrop::NoTxFrame);
+        };
+        let context = Context {
+            model: &self.model,
+            now,
+            cap: LifetimeCap::None,
+        };
+        let (appender, held) = (&mut self.appender, &mut self.held);
+        let outcome = engine::answer(
+            &context,
+            self.shards.get_mut(parsed.shard()),
+            parsed,
+            tx.payload_mut(&mut reply),
+            &mut |delta| record(appender, held, delta),
+        );
+        match outcome {
+            Outcome::Reply {
+                len,
+                durable: true,
+                kind,
+            } => self.held.hold(HeldReply {
+                ticket: self.appender.ticket(),
+                reply,
+                len,
+                msg_type: kind,
+            }),
+            Outcome::Reply {
+                len,
+                durable: false,
+                kind,
+            } => {
+                tx.send(reply, len);
+                self.counters.replies.of(kind.0).add(1);
+            }
+            Outcome::Drop(reason) => {
+                tx.discard(reply);
+                self.drop_for(reason);
+            }
+        }
+    }
+
+    /// Sends the replies and frees the positions whose records are durable; how many.
+    pub fn deliver_committed(&mut self, tx: &mut Tx) -> usize {
+        let committed = self.appender.committed();
+        let mut delivered = 0;
+        while let Some(held) = self.held.next_reply(committed) {
+            tx.send(held.reply, held.len);
+            self.counters.replies.of(held.msg_type.0).add(1);
+            delivered += 1;
+        }
+        while let Some(lease) = self.held.next_position(committed) {
+            self.model.release(lease);
+            delivered += 1;
+        }
+        self.counters.held.set(self.held.replies() as u64);
+        delivered
+    }
+
+    /// Ends leases whose time is up, as long as the journal takes their records; how many.
+    pub fn expire(&mut self, now: AbsTime) -> usize {
+        if !self.appender.has_room() {
+            return 0;
+        }
+        let (appender, held) = (&mut self.appender, &mut self.held);
+        let emit = &mut |delta: &BindingDelta<'_>| record(appender, held, delta);
+        let ended = self.shards.expire_due(now, EXPIRE_BATCH, emit);
+        self.counters.expired.add(ended as u64);
+        ended
+    }
+
+    /// Hands what was recorded since the last call to the journal.
+    pub fn submit(&mut self) {
+        self.appender.submit();
+    }
+
+    /// Counts a turn of the loop.
+    pub fn count_turn(&self, work: usize, took: Duration) {
+        let nanos = took.as_nanos() as u64;
+        self.counters.iterations.add(1);
+        match work {
+            0 => self.counters.idle_ns.add(nanos),
+            _ => self.counters.busy_ns.add(nanos),
+        }
+    }
+
+    /// Publishes how many bindings there are.
+    pub fn count_bindings(&self) {
+        self.counters.bindings.set(self.shards.bindings() as u64);
+    }
+
+    /// Whether records wait for room in the journal, so that [`submit`](Self::submit) has to be
+    /// called again soon.
+    pub fn is_behind(&self) -> bool {
+        !self.appender.has_room() && !self.appender.is_failing()
+    }
+
+    /// Whether something that waits for a commit can be delivered now.
+    pub fn is_due(&self) -> bool {
+        self.held.is_due(self.appender.committed())
+    }
+
+    fn drop_for(&self, reason: DropReason) {
+        self.counters.drops.of(reason.index()).add(1);
+    }
+
+    fn drop_here(&self, reason: WorkerDrop) {
+        self.counters.drops.of(reason.index()).add(1);
+    }
+
+    /// Whether a client still waits for a commit.
+    pub fn holds_replies(&self) -> bool {
+        self.held.replies() > 0
+    }
+}
+
+/// Whether the answer would have the client count on a lease that cannot be committed now: an
+/// Advertise among them, so that another server gets the client.
+fn leads_to_a_lease(parsed: &Parsed<'_>) -> bool {
+    parsed.may_change_state() || parsed.msg_type() == MessageType::SOLICIT
+}
+
+/// Journals one change. A lease that ended stays out of its pool until that record is durable.
+fn record(appender: &mut Appender, held: &mut Held, delta: &BindingDelta<'_>) {
+    appender.append(delta);
+    if let BindingDelta::Remove { lease, .. } = delta {
+        held.keep_from_pool(appender.ticket(), *lease);
+    }
+}

@@ -1,0 +1,89 @@
+//! What waits for a commit: replies that tell of a change, and positions whose binding has ended.
+
+use datapath::Reply;
+use journal::Ticket;
+use lease::Lease;
+use std::collections::VecDeque;
+use wire::MessageType;
+
+/// A reply that is written and waits for its records to be durable.
+pub struct HeldReply {
+    /// Committed up to here, it may go.
+    pub ticket: Ticket,
+    /// The frame or buffer it stands in.
+    pub reply: Reply,
+    /// Octets of payload.
+    pub len: usize,
+    /// For the counters.
+    pub msg_type: MessageType,
+}
+
+/// Replies and positions in the order of their tickets, which only grow.
+#[derive(Default)]
+pub struct Held {
+    replies: VecDeque<HeldReply>,
+    positions: VecDeque<(Ticket, Lease)>,
+}
+
+impl Held {
+    /// Holds a reply until `reply.ticket` is committed.
+    pub fn hold(&mut self, reply: HeldReply) {
+        self.replies.push_back(reply);
+    }
+
+    /// Keeps a position from its pool until `ticket` is committed.
+    pub fn keep_from_pool(&mut self, ticket: Ticket, lease: Lease) {
+        self.positions.push_back((ticket, lease));
+    }
+
+    /// The next reply that may go, if any.
+    pub fn next_reply(&mut self, committed: Ticket) -> Option<HeldReply> {
+        self.replies.pop_front_if(|held| held.ticket <= committed)
+    }
+
+    /// The next position that may go back to its pool, if any.
+    pub fn next_position(&mut self, committed: Ticket) -> Option<Lease> {
+        self.positions
+            .pop_front_if(|(ticket, _)| *ticket <= committed)
+            .map(|(_, lease)| lease)
+    }
+
+    /// Whether anything may go.
+    pub fn is_due(&self, committed: Ticket) -> bool {
+        self.replies
+            .front()
+            .is_some_and(|held| held.ticket <= committed)
+            || self
+                .positions
+                .front()
+                .is_some_and(|(ticket, _)| *ticket <= committed)
+    }
+
+    /// Replies held.
+    pub fn replies(&self) -> usize {
+        self.replies.len()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lease(addr: u128) -> Lease {
+        Lease { addr, len: 128 }
+    }
+
+    #[test]
+    fn a_position_is_kept_until_its_record_is_committed() {
+        let mut held = Held::default();
+        held.keep_from_pool(Ticket(3), lease(1));
+        held.keep_from_pool(Ticket(5), lease(2));
+        assert!(!held.is_due(Ticket(2)));
+        assert_eq!(held.next_position(Ticket(2)), None);
+        assert!(held.is_due(Ticket(4)));
+        assert_eq!(held.next_position(Ticket(4)), Some(lease(1)));
+        assert_eq!(held.next_position(Ticket(4)), None);
+        assert_eq!(held.next_position(Ticket(5)), Some(lease(2)));
+        assert!(!held.is_due(Ticket(u64::MAX)));
+    }
+}

@@ -1,0 +1,34 @@
+//! Questions of the control socket, each answered by a bounded look into the shards.
+
+use super::desk::Desk;
+use crate::control::command::{Command, ListLeases, PAGE_MAX, Page, ShowLease};
+
+impl Desk {
+    /// Answers one command. A reply that nobody waits for any more is no error.
+    pub fn serve(&mut self, command: Command) {
+        match command {
+            Command::ListLeases(list) => {
+                let page = self.page(&list);
+                let _ = list.reply.send(page);
+            }
+            Command::ShowLease(ShowLease { lease, reply }) => {
+                let found = self.shards.all().find_map(|shard| shard.by_lease(lease));
+                let _ = reply.send(found.map(|(_, record)| record.into()));
+            }
+        }
+    }
+
+    fn page(&self, list: &ListLeases) -> Page {
+        let Some(shard) = self.shards.get(list.shard) else {
+            return Page::default();
+        };
+        let (next, records) = shard.walk(list.from, list.max.min(PAGE_MAX));
+        let bindings = records
+            .filter(|record| list.filter.matches(record))
+            .map(Into::into);
+        Page {
+            bindings: bindings.collect(),
+            next,
+        }
+    }
+}

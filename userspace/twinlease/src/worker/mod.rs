@@ -1,0 +1,160 @@
+//! A worker: one pinned thread that owns shards, ports and a journal appender, and shares nothing.
+//!
+//! Each turn of its loop takes what there is in bounded batches, in a fixed order: datagrams, mail
+//! from other threads, commits, leases whose time is up, a slice of a snapshot. Then it hands its
+//! records to the journal, kicks its rings, and rests if the turn found nothing to do.
+//!
+//! Invariant: a reply that tells a client of a change leaves only after the journal has committed
+//! the change, and a position goes back to its pool only after the end of its binding is committed.
+
+mod desk;
+mod drops;
+mod held;
+mod inbox;
+mod listing;
+mod rest;
+mod shards;
+
+pub use desk::Desk;
+pub use drops::WorkerDrop;
+pub use held::Held;
+pub use inbox::{Inbox, Mail};
+pub use shards::ShardSet;
+
+use crate::config::Idle;
+use datapath::WorkerIo;
+use lease::AbsTime;
+use rest::Rest;
+use shards::SnapshotWalk;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+/// Datagrams taken from the ports in one turn: enough to fill a group commit, few enough that mail
+/// and commits are looked at every few tens of microseconds.
+const RX_BATCH: usize = 64;
+/// Letters read from the inbox in one turn.
+const MAIL_BATCH: usize = 64;
+/// Longest sleep: leases expire, and the clock is read, at least this often.
+const SLEEP_MAX: Duration = Duration::from_millis(250);
+/// Longest sleep while the snapshot's thread catches up: it wakes nobody.
+const SNAPSHOT_PAUSE: Duration = Duration::from_millis(1);
+/// How long an orderly stop waits for the journal to commit what is held.
+const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// What a worker is made of.
+pub struct Worker {
+    /// Everything that decides; the ports are apart so that a reply can be written while a received
+    /// frame is borrowed.
+    pub desk: Desk,
+    /// This worker's sockets.
+    pub io: WorkerIo,
+    /// Where other threads leave mail.
+    pub inbox: Arc<Inbox>,
+    /// The logical CPU to run on; `None` leaves it to the kernel.
+    pub core: Option<usize>,
+    /// What to do when there is nothing to do.
+    pub idle: Idle,
+    /// Set to stop taking packets, commit and return.
+    pub stop: Arc<AtomicBool>,
+}
+
+impl Worker {
+    /// Runs until [`Worker::stop`] is set, then commits what is held and returns.
+    pub fn run(mut self) {
+        if let Some(core) = self.core {
+            pin(core);
+        }
+        let mut rest = Rest::new(self.idle);
+        let mut snapshot: Option<SnapshotWalk> = None;
+        let mut counted_at = AbsTime(0);
+        while !self.stop.load(Ordering::Relaxed) {
+            let turn = Instant::now();
+            let now = now();
+            let mut work = self.receive(now);
+            work += self.read_mail(now, &mut snapshot);
+            work += self.desk.deliver_committed(&mut self.io.tx);
+            work += self.desk.expire(now);
+            work += self.desk.feed(&mut snapshot);
+            self.desk.submit();
+            self.io.settle();
+            if counted_at != now {
+                counted_at = now;
+                self.desk.count_bindings();
+            }
+            let done = Instant::now();
+            self.desk.count_turn(work, done.duration_since(turn));
+            match work {
+                0 => self.rest(&mut rest, snapshot.is_some(), done),
+                _ => rest.worked(done),
+            }
+        }
+        self.finish();
+    }
+
+    fn rest(&mut self, rest: &mut Rest, snapshot: bool, since: Instant) {
+        let Self {
+            desk,
+            io,
+            inbox,
+            stop,
+            ..
+        } = self;
+        let at_most = if snapshot { SNAPSHOT_PAUSE } else { SLEEP_MAX };
+        let has_work = || {
+            !inbox.is_empty() || desk.is_due() || desk.is_behind() || stop.load(Ordering::Relaxed)
+        };
+        rest.idle(io, at_most, has_work, since);
+        desk.counters.idle_ns.add(since.elapsed().as_nanos() as u64);
+    }
+
+    fn receive(&mut self, now: AbsTime) -> usize {
+        let Self { desk, io, .. } = self;
+        let WorkerIo { rx, tx, .. } = io;
+        rx.poll(RX_BATCH, &mut |datagram| desk.take(tx, &datagram, now))
+    }
+
+    fn read_mail(&mut self, now: AbsTime, snapshot: &mut Option<SnapshotWalk>) -> usize {
+        let mut read = 0;
+        while read < MAIL_BATCH
+            && let Some(mail) = self.inbox.take()
+        {
+            read += 1;
+            match mail {
+                Mail::HandedOver(letter) => {
+                    self.desk.take_handed_over(&mut self.io.tx, &letter, now)
+                }
+                Mail::Snapshot(feed) => *snapshot = Some(SnapshotWalk::new(feed)),
+                Mail::Command(command) => self.desk.serve(command),
+            }
+        }
+        read
+    }
+
+    /// Commits and sends what is held; packets still in the rings are left to the kernel to drop.
+    fn finish(&mut self) {
+        let deadline = Instant::now() + STOP_PATIENCE;
+        self.desk.submit();
+        while self.desk.holds_replies() && Instant::now() < deadline {
+            self.desk.deliver_committed(&mut self.io.tx);
+            self.io.tx.flush();
+            std::thread::sleep(Duration::from_micros(200));
+        }
+        self.desk.deliver_committed(&mut self.io.tx);
+        self.io.tx.flush();
+    }
+}
+
+/// The time, as bindings have it.
+fn now() -> AbsTime {
+    let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
+    AbsTime::from_unix_secs(now.tv_sec.max(0) as u64)
+}
+
+fn pin(core: usize) {
+    let mut set = rustix::thread::CpuSet::new();
+    set.set(core);
+    if let Err(error) = rustix::thread::sched_setaffinity(None, &set) {
+        tracing::warn!(core, %error, "worker not pinned");
+    }
+}
