@@ -371,7 +371,7 @@ impl Status {
             .as_array()
             .context("no workers in the status")?;
         let counter = |worker: &Value, name: &str| {
-            worker["counters"][name]
+            worker[name]
                 .as_u64()
                 .with_context(|| format!("no {name} in {worker}"))
         };
@@ -398,7 +398,7 @@ impl Status {
             Ok(Interface {
                 name: text("name").with_context(|| format!("no name in {interface}"))?,
                 rung: text("rung").with_context(|| format!("no rung in {interface}"))?,
-                refused: interface["refused"]
+                refused: interface["why"]
                     .as_array()
                     .into_iter()
                     .flatten()
@@ -419,7 +419,7 @@ impl Status {
             .context("no workers in the status")?;
         let mut sum = 0;
         for worker in workers {
-            let reasons = worker["counters"]["drops"]
+            let reasons = worker["drops"]
                 .as_object()
                 .context("no drops in the status")?;
             sum += reasons.values().filter_map(Value::as_u64).sum::<u64>();

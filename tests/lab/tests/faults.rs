@@ -130,7 +130,7 @@ fn a_rung_that_cannot_be_had_is_a_clear_error() {
         let Err(error) = Server::start_unprivileged(&site.server, &config) else {
             anyhow::bail!("io = \"copy\" was accepted without privileges");
         };
-        let shown = error.to_string();
+        let shown = format!("{error:#}");
         ensure!(
             shown.contains("lan0") && shown.contains("CAP_"),
             "not clear: {shown}"

@@ -2,7 +2,7 @@
 //!
 //! A driver may accept everything and deliver nothing, so that only a frame that arrived counts.
 //! Receiving is tested by running a Solicit of a made-up client through the program as if the
-//! queue had received it; sending by a frame to our own MAC address, of an EtherType that nobody
+//! first queue had received it; sending, on every queue, by a frame to our own MAC address, of an EtherType that nobody
 //! answers, coming back on the COMPLETION ring.
 
 use core::time::Duration;
@@ -45,7 +45,10 @@ impl Probe<'_> {
     /// Says in words what did not come through.
     pub(crate) fn run(&self, queue: &mut Queue) -> Result<(), String> {
         for worker in 0..queue.endpoints.len() {
-            if let Some(duid) = self.duid_of(worker) {
+            // The kernel runs injected frames as if queue 0 had received them, whichever is named.
+            if queue.id.0 == 0
+                && let Some(duid) = self.duid_of(worker)
+            {
                 self.receive(queue, worker, &duid)?;
             }
             self.transmit(queue, worker)?;
@@ -173,17 +176,23 @@ fn arrived(queue: &mut Queue, worker: usize, probe: &[u8]) -> bool {
     found
 }
 
-/// An error with its causes, in one line.
-pub(crate) fn chain(error: &dyn std::error::Error) -> String {
+/// An error with its causes, in one line, and the remedy if a right is missing.
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
-    let mut source = error.source();
+    let mut source = Some(error);
+    let mut denied = false;
     while let Some(cause) = source {
+        let io = cause.downcast_ref::<std::io::Error>();
+        denied |= io.is_some_and(|io| io.kind() == std::io::ErrorKind::PermissionDenied);
         let cause_text = cause.to_string();
         if !text.contains(&cause_text) {
             text.push_str(": ");
             text.push_str(&cause_text);
         }
         source = cause.source();
+    }
+    if denied {
+        text.push_str("; run as root, or give it CAP_BPF, CAP_NET_ADMIN and CAP_NET_RAW");
     }
     text
 }
