@@ -6,6 +6,8 @@
     reason = "a command for people"
 )]
 
+mod alloc;
+mod engine;
 mod journal;
 mod report;
 mod steer;
@@ -22,7 +24,11 @@ use crate::report::Figure;
 type Run = fn() -> Result<Vec<Figure>>;
 
 /// The scenarios by name, in the order of `all`.
-const SCENARIOS: [(&str, Run); 2] = [("steer", steer::run), ("journal", journal::run)];
+const SCENARIOS: [(&str, Run); 3] = [
+    ("steer", steer::run),
+    ("engine", engine::run),
+    ("journal", journal::run),
+];
 
 /// Every scenario after the other.
 const ALL: &str = "all";
