@@ -1,6 +1,8 @@
 //! Whatever several clients send in whichever order: what must hold after every message, after a
 //! restart, and when all bindings have ended.
 
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
 use core::net::Ipv6Addr;
 use dhcproto::v6::{
     DhcpOption, DhcpOptions, IAAddr, IANA, IAPD, IAPrefix, Message, MessageType as Type,
@@ -352,8 +354,10 @@ fn counts(model: &Model) -> Vec<PoolCounts> {
     model.pools().iter().map(|p| p.pool().counts()).collect()
 }
 
-/// T1, T2 and the leases (address, preferred, valid) of every IA.
-fn ias(reply: &Message) -> Vec<(u32, u32, Vec<(Lease, u32, u32)>)> {
+/// T1, T2 and the leases of an IA, each with its preferred and its valid lifetime.
+type ShownIa = (u32, u32, Vec<(Lease, u32, u32)>);
+
+fn ias(reply: &Message) -> Vec<ShownIa> {
     let held = |opts: &DhcpOptions| {
         let leases = opts.iter().filter_map(|option| match option {
             DhcpOption::IAAddr(a) => Some((Lease::address(a.addr), a.preferred_life, a.valid_life)),

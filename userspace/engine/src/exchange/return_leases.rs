@@ -19,7 +19,8 @@ pub(super) fn answer(
     let duid = exchange.client()?;
     exchange.check_is_for_us()?;
     exchange.check_ias_are_complete()?;
-    let plan = decide(exchange, duid, kinds)?;
+    let mut plan = Plan::default();
+    decide(exchange, duid, kinds, &mut plan)?;
     let len = write(exchange, &plan)?;
     let mut durable = false;
     for line in plan.ias().flat_map(|ia| ia.lines) {
@@ -37,8 +38,12 @@ pub(super) fn answer(
 }
 
 /// The IAs with the leases that go; NoBinding for those that are not known.
-fn decide(exchange: &Exchange<'_>, duid: Duid<'_>, kinds: &[IaKind]) -> Result<Plan, DropReason> {
-    let mut plan = Plan::default();
+fn decide(
+    exchange: &Exchange<'_>,
+    duid: Duid<'_>,
+    kinds: &[IaKind],
+    plan: &mut Plan,
+) -> Result<(), DropReason> {
     let ias = &exchange.parsed.index.ias;
     for ia in ias.iter().filter(|ia| kinds.contains(&ia.kind)) {
         if !plan.begin_ia(ia.kind, ia.iaid)? {
@@ -67,7 +72,7 @@ fn decide(exchange: &Exchange<'_>, duid: Duid<'_>, kinds: &[IaKind]) -> Result<P
             }
         }
     }
-    Ok(plan)
+    Ok(())
 }
 
 /// How the IA holds the lease, if it does.
