@@ -1,85 +1,128 @@
 //! What the kernel says of a network interface.
 //!
-//! By ioctls, which speak of the calling thread's network namespace, where a mounted /sys may
-//! show another one.
+//! It is asked by ioctls on a socket, which speak of the thread's own network namespace; sysfs
+//! shows the namespace it was mounted from, so it is believed only about the same interface.
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 
-use rustix::net::netdevice::name_to_index;
-use rustix::net::{AddressFamily, SocketType, socket};
+use rustix::net::{AddressFamily, SocketFlags, SocketType, netdevice, socket_with};
 
-use crate::sys;
+use crate::sys::{self, Channels, DriverInfo, InterfaceName};
 
-/// Facts that hold as long as the interface is served.
-#[derive(Clone, Debug)]
+/// Facts that hold while the interface is served.
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct InterfaceFacts {
-    /// Its name.
     pub name: String,
-    /// Its index.
+    /// The kernel's index of it.
     pub index: u32,
-    /// Its MAC address.
+    /// All zero on an interface that has none, such as `lo`.
     pub mac: [u8; 6],
-    /// Octets of the largest IP packet.
+    /// Octets of the longest IPv6 packet.
     pub mtu: u32,
-    /// Receive queues in use.
+    /// Receive queues in use; at least one.
     pub queues: u32,
-    /// The driver, as far as it says so.
+    /// The driver's name, if it has one.
     pub driver: Option<String>,
-    /// Whether it is one end of a veth pair.
     pub is_veth: bool,
 }
 
-/// Asks the kernel.
+/// Asks the kernel for what it knows of an interface.
 ///
 /// # Errors
-/// There is no such interface.
-pub(crate) fn interface_facts(name: &str) -> io::Result<InterfaceFacts> {
-    let fd = socket(AddressFamily::INET6, SocketType::DGRAM, None)?;
-    let index = name_to_index(&fd, name)?;
-    let driver = sys::driver(fd.as_fd(), name).ok();
+/// `NotFound` if the thread's network namespace has no interface of this name.
+pub(crate) fn interface_facts(name: &str) -> Result<InterfaceFacts, io::Error> {
+    let socket = socket_with(
+        AddressFamily::INET6,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let socket = socket.as_fd();
+    let request = InterfaceName::new(name).ok_or_else(|| not_found(name))?;
+    let index = netdevice::name_to_index(socket, name).map_err(|_| not_found(name))?;
+    let mac = sys::hardware_address(socket, request)?;
+    let driver = driver(socket, request);
     Ok(InterfaceFacts {
         name: name.to_owned(),
         index,
-        mac: sys::mac(fd.as_fd(), name)?,
-        mtu: sys::mtu(fd.as_fd(), name)?,
-        queues: sys::receive_channels(fd.as_fd(), name)
-            .ok()
-            .filter(|channels| *channels > 0)
-            .unwrap_or_else(|| queues_in_sysfs(name, index)),
+        mac,
+        mtu: sys::mtu(socket, request)?,
+        queues: queues(socket, request, name, index, mac),
         is_veth: driver.as_deref() == Some("veth"),
         driver,
     })
 }
 
-/// For drivers that do not tell their channels; 1 if /sys is that of another namespace.
-fn queues_in_sysfs(name: &str, index: u32) -> u32 {
-    let dir = format!("/sys/class/net/{name}");
-    let same = fs::read_to_string(format!("{dir}/ifindex"))
-        .is_ok_and(|text| text.trim() == index.to_string());
-    if !same {
-        return 1;
-    }
-    let queues = fs::read_dir(format!("{dir}/queues")).map_or(0, |entries| {
-        let names = entries.flatten().map(|entry| entry.file_name());
-        names
-            .filter(|name| name.to_string_lossy().starts_with("rx-"))
-            .count()
+fn not_found(name: &str) -> io::Error {
+    let message = format!("there is no network interface '{name}' in this network namespace");
+    io::Error::new(io::ErrorKind::NotFound, message)
+}
+
+fn driver(socket: BorrowedFd<'_>, name: InterfaceName) -> Option<String> {
+    let info = sys::ethtool(socket, name, DriverInfo::REQUEST).ok()?;
+    let text = info.driver.split(|octet| *octet == 0).next()?;
+    let text = String::from_utf8_lossy(text).into_owned();
+    (!text.is_empty()).then_some(text)
+}
+
+/// Drivers that know no channels are asked by sysfs; where that is another namespace's, one queue
+/// is what every interface has.
+fn queues(
+    socket: BorrowedFd<'_>,
+    request: InterfaceName,
+    name: &str,
+    index: u32,
+    mac: [u8; 6],
+) -> u32 {
+    let channels = sys::ethtool(socket, request, Channels::REQUEST);
+    let by_driver = channels.map_or(0, |found| {
+        found.rx_count.saturating_add(found.combined_count)
     });
-    (queues as u32).max(1)
+    if by_driver > 0 {
+        return by_driver;
+    }
+    queues_in_sysfs(name, index, mac).unwrap_or(1).max(1)
+}
+
+fn queues_in_sysfs(name: &str, index: u32, mac: [u8; 6]) -> Option<u32> {
+    let directory = format!("/sys/class/net/{name}");
+    let read = |file: &str| fs::read_to_string(format!("{directory}/{file}")).ok();
+    let same_index = read("ifindex")?.trim() == index.to_string();
+    let same_mac = read("address")?.trim() == mac.map(|octet| format!("{octet:02x}")).join(":");
+    if !(same_index && same_mac) {
+        return None;
+    }
+    let entries = fs::read_dir(format!("{directory}/queues")).ok()?;
+    let names = entries
+        .filter_map(Result::ok)
+        .map(|entry| entry.file_name());
+    let receiving = names.filter(|name| name.as_encoded_bytes().starts_with(b"rx-"));
+    u32::try_from(receiving.count()).ok()
 }
 
 #[cfg(test)]
 mod tests {
-    use super::*;
+    use super::interface_facts;
+    use std::io::ErrorKind;
 
     #[test]
-    fn loopback_is_known_and_nonsense_is_not() {
+    fn loopback_is_known() {
         let lo = interface_facts("lo").unwrap();
-        assert_eq!((lo.index, lo.mac, lo.is_veth), (1, [0; 6], false));
-        assert!(lo.mtu >= 1280 && lo.queues >= 1);
-        assert!(interface_facts("no-such-if").is_err());
-        assert!(interface_facts("a-name-that-is-far-too-long").is_err());
+        assert_eq!(
+            (lo.name.as_str(), lo.mac, lo.is_veth),
+            ("lo", [0; 6], false)
+        );
+        assert!(lo.index > 0 && lo.queues > 0 && lo.mtu >= 1280);
+    }
+
+    #[test]
+    fn an_unknown_interface_is_named_in_the_error() {
+        for name in ["tl-none", "", "a-name-longer-than-the-kernel-takes", "a\0b"] {
+            let error = interface_facts(name).unwrap_err();
+            assert_eq!(error.kind(), ErrorKind::NotFound, "{name:?}");
+            assert!(error.to_string().contains(name));
+        }
     }
 }

@@ -1,49 +1,45 @@
-//! The ordinary UDP socket of an interface.
+//! The kernel's UDP socket of an interface.
 //!
-//! It joins the multicast groups, which AF_XDP cannot; it gets what the XDP program left to the
-//! kernel, such as fragments; and without XDP it is the whole data path.
+//! It joins the groups that AF_XDP cannot join, takes what the XDP program leaves to the kernel
+//! (fragments, extension headers), and is the whole data path where XDP cannot be had.
 
 use std::io;
-use std::net::Ipv6Addr;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use libc::{IPPROTO_IPV6, SOL_SOCKET};
-use rustix::net::sockopt;
-use rustix::net::{AddressFamily, SocketAddrV6, SocketFlags, SocketType, bind, socket_with};
-use wire::frame::HOP_LIMIT_DEFAULT;
+use core::ffi::c_int;
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
 use wire::udp::SERVER_PORT;
 
 use crate::interface::InterfaceFacts;
-use crate::sys;
+use crate::sys::{self, BATCH, Batch, Control};
 
 /// All_DHCP_Relay_Agents_and_Servers and All_DHCP_Servers (RFC 9915 §7.1).
 const GROUPS: [Ipv6Addr; 2] = [
     Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2),
     Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3),
 ];
-/// Octets the kernel may keep for us: tens of thousands of Solicits.
-const RECEIVE_BUFFER: i32 = 8 << 20;
-/// The longest UDP payload without a jumbogram.
-const DATAGRAM_MAX: usize = 65_535;
-/// `IPV6_MULTICAST_ALL` of linux/in6.h.
-const IPV6_MULTICAST_ALL: i32 = 29;
+/// Octets that may wait in the kernel: some thousands of messages, so that a worker's pause of a
+/// few milliseconds loses none.
+const RECEIVE_BUFFER: usize = 8 << 20;
+/// What every packet leaves with, as the XDP side has it.
+const HOP_LIMIT: u8 = 64;
 
-/// The way back of a datagram that came by the kernel.
-#[derive(Clone, Copy, Debug)]
+/// The way of an answer through a kernel socket.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct KernelPath {
-    /// Who is answered.
     pub peer: Ipv6Addr,
-    /// At which port.
     pub peer_port: u16,
-    /// Where the answer comes from.
+    /// The source to answer from; the kernel chooses if it is unspecified.
     pub local: Ipv6Addr,
 }
 
-/// The socket; any worker may answer by it, one reads it.
+/// A UDP socket at port 547 of one interface. Any worker may send by it.
 #[derive(Debug)]
 pub(crate) struct KernelSocket {
     fd: OwnedFd,
-    ifindex: u32,
+    interface: u32,
 }
 
 impl AsFd for KernelSocket {
@@ -53,108 +49,138 @@ impl AsFd for KernelSocket {
 }
 
 impl KernelSocket {
-    /// Binds port 547 of the interface and joins the groups there.
+    /// Opens the socket and joins the groups on the interface.
     ///
     /// # Errors
-    /// What the kernel says: AddrInUse if another server is there, PermissionDenied without the
-    /// right to a low port.
+    /// What the kernel says, with the step that failed: `PermissionDenied` names the missing
+    /// capability, `AddrInUse` means that another program has the port. Its kind is kept.
     pub(crate) fn open(facts: &InterfaceFacts) -> io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let fd = socket_with(AddressFamily::INET6, SocketType::DGRAM, flags, None)?;
-        sys::bind_to_device(fd.as_fd(), &facts.name)?;
-        sockopt::set_ipv6_v6only(&fd, true)?;
-        sys::set_option(fd.as_fd(), IPPROTO_IPV6, IPV6_MULTICAST_ALL, &0_i32)?;
-        sys::set_option(fd.as_fd(), IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, &1_i32)?;
-        let force = sys::set_option(
-            fd.as_fd(),
-            SOL_SOCKET,
-            libc::SO_RCVBUFFORCE,
-            &RECEIVE_BUFFER,
-        );
-        if force.is_err() {
-            // Without the right to more, the system's limit has to do.
-            sockopt::set_socket_recv_buffer_size(&fd, RECEIVE_BUFFER as usize)?;
+        let protocol = Some(ipproto::UDP);
+        let fd = socket_with(AddressFamily::INET6, SocketType::DGRAM, flags, protocol)
+            .map_err(|error| failed("no IPv6 UDP socket", error.into()))?;
+        let interface = facts.index;
+        configure(fd.as_fd()).map_err(|error| failed("options of the UDP socket", error))?;
+        // Before the port is taken: sockets of two interfaces share it, those of one do not.
+        let index = interface as c_int;
+        sys::set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, &index)
+            .map_err(|error| failed("binding to the interface (needs CAP_NET_RAW)", error))?;
+        let any = SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, SERVER_PORT, 0, 0);
+        bind(&fd, &any).map_err(|error| failed(bind_failure(error), error.into()))?;
+        for group in &GROUPS {
+            sockopt::set_ipv6_add_membership(&fd, group, interface)
+                .map_err(|error| failed("joining the DHCPv6 multicast groups", error.into()))?;
         }
-        sockopt::set_ipv6_unicast_hops(&fd, Some(HOP_LIMIT_DEFAULT))?;
-        sockopt::set_ipv6_multicast_hops(&fd, u32::from(HOP_LIMIT_DEFAULT))?;
-        bind(
-            &fd,
-            &SocketAddrV6::new(Ipv6Addr::UNSPECIFIED, SERVER_PORT, 0, 0),
-        )?;
-        for group in GROUPS {
-            sockopt::set_ipv6_add_membership(&fd, &group, facts.index)?;
-        }
-        Ok(Self {
-            fd,
-            ifindex: facts.index,
-        })
+        Ok(Self { fd, interface })
     }
 
-    /// Sends a datagram.
+    /// Sends one datagram; the kernel makes fragments of what exceeds the MTU.
     ///
     /// # Errors
-    /// What the kernel says, for instance that the peer is unreachable.
+    /// `WouldBlock` when the send buffer is full, and what the kernel says, such as that there is
+    /// no route or that `local` is not an address of this host.
     pub(crate) fn send(&self, payload: &[u8], path: &KernelPath) -> io::Result<()> {
-        let scope = match path.peer.is_unicast_link_local() {
-            true => self.ifindex,
-            false => 0,
-        };
-        let peer = SocketAddrV6::new(path.peer, path.peer_port, 0, scope);
-        sys::send_datagram(self.as_fd(), payload, &peer, path.local, self.ifindex)
+        let peer = sys::socket_address(path.peer.octets(), path.peer_port, self.interface);
+        let control = Control::packet_info(path.local.octets(), self.interface);
+        sys::send_message(self.as_fd(), payload, &peer, &control)
     }
 }
 
-/// A datagram as the kernel gave it.
-#[derive(Clone, Copy, Debug)]
+fn configure(fd: BorrowedFd<'_>) -> io::Result<()> {
+    sockopt::set_ipv6_v6only(fd, true)?;
+    sockopt::set_ipv6_unicast_hops(fd, Some(HOP_LIMIT))?;
+    sockopt::set_ipv6_multicast_hops(fd, u32::from(HOP_LIMIT))?;
+    sys::set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO, &1)?;
+    // Not the groups that other programs joined.
+    sys::set_option(fd, libc::IPPROTO_IPV6, libc::IPV6_MULTICAST_ALL, &0)?;
+    // Past the administrator's limit with CAP_NET_ADMIN, else up to it.
+    if sockopt::set_socket_recv_buffer_size_force(fd, RECEIVE_BUFFER).is_err() {
+        sockopt::set_socket_recv_buffer_size(fd, RECEIVE_BUFFER)?;
+    }
+    Ok(())
+}
+
+fn bind_failure(error: Errno) -> &'static str {
+    match error {
+        Errno::ACCESS | Errno::PERM => "UDP port 547 (needs CAP_NET_BIND_SERVICE)",
+        Errno::ADDRINUSE => "UDP port 547 of this interface belongs to another program",
+        _ => "UDP port 547",
+    }
+}
+
+fn failed(what: &str, error: io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("{what}: {error}"))
+}
+
+/// A datagram that the kernel received.
 pub(crate) struct KernelDatagram<'f> {
+    /// The UDP payload.
     pub payload: &'f [u8],
     pub source: Ipv6Addr,
     pub destination: Ipv6Addr,
 }
 
-/// What reads a socket: a buffer for the longest datagram.
+/// Buffers of one worker to receive in.
 pub(crate) struct KernelReader {
-    buffer: Box<[u8]>,
-    /// Datagrams that did not fit the buffer, or came without their destination, since the start.
+    batch: Batch,
+    /// Datagrams that were not delivered because part of them, or their destination, was missing.
     pub truncated: u64,
 }
 
 impl KernelReader {
     pub(crate) fn new() -> Self {
+        let batch = Batch::new();
         Self {
-            buffer: vec![0; DATAGRAM_MAX].into_boxed_slice(),
+            batch,
             truncated: 0,
         }
     }
 
-    /// Reads up to `budget` datagrams and calls `f` for each; how many were read.
+    /// Takes up to `budget` datagrams and calls `f` for each; how many were delivered. None is no
+    /// error.
     ///
     /// # Errors
-    /// What the kernel says, unless it is that there are no more.
+    /// What the kernel says before the first datagram; it says again what it said after it.
     pub(crate) fn receive(
         &mut self,
         socket: &KernelSocket,
         budget: usize,
         f: &mut impl FnMut(KernelDatagram<'_>),
     ) -> io::Result<usize> {
-        let mut read = 0;
-        while read < budget {
-            let received = match sys::receive_datagram(socket.as_fd(), &mut self.buffer) {
+        let (mut taken, mut delivered) = (0, 0);
+        while taken < budget {
+            let asked = (budget - taken).min(BATCH);
+            let received = match self.batch.receive(socket.as_fd(), asked) {
                 Ok(received) => received,
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => break,
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock || taken > 0 => break,
                 Err(error) => return Err(error),
             };
-            read += 1;
-            match (received.destination, self.buffer.get(..received.len)) {
-                (Some(destination), Some(payload)) if !received.truncated => f(KernelDatagram {
-                    payload,
-                    source: received.source,
-                    destination,
-                }),
-                _ => self.truncated += 1,
+            taken += received;
+            delivered += self.deliver(f);
+            if received < asked {
+                break;
             }
         }
-        Ok(read)
+        Ok(delivered)
+    }
+
+    fn deliver(&mut self, f: &mut impl FnMut(KernelDatagram<'_>)) -> usize {
+        let mut delivered = 0;
+        for datagram in self.batch.iter() {
+            let Some(destination) = datagram.destination.filter(|_| !datagram.truncated) else {
+                self.truncated += 1;
+                continue;
+            };
+            delivered += 1;
+            f(KernelDatagram {
+                payload: datagram.payload,
+                source: datagram.source.sin6_addr.s6_addr.into(),
+                destination: destination.into(),
+            });
+        }
+        delivered
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,25 +40,38 @@ impl Climb<'_> {
     /// is the socket, and the rungs refused before.
     pub(crate) fn up(&self, io: IoMode) -> (Option<Rung>, Option<Climbed>, Vec<Refusal>) {
         let mut refused = Vec::new();
+        // The kernel verifies the program for a fifth of a second, so it is loaded once.
+        let mut steering = None;
         for rung in Rung::LADDER {
             if !matches!(io, IoMode::Auto) && io != IoMode::Exactly(rung) {
                 continue;
             }
-            match self.step(rung) {
-                Ok(climbed) => return (Some(rung), climbed, refused),
-                Err(reason) => refused.push(Refusal { rung, reason }),
+            let step = match rung {
+                Rung::ZeroCopy => self.step(AttachMode::Driver, true, &mut steering),
+                Rung::Copy => self.step(AttachMode::Driver, false, &mut steering),
+                Rung::Generic => self.step(AttachMode::Generic, false, &mut steering),
+                Rung::Socket => return (Some(rung), None, refused),
+            };
+            match (step, steering.take()) {
+                (Ok(queues), Some(steering)) => {
+                    return (Some(rung), Some(Climbed { steering, queues }), refused);
+                }
+                (Ok(_), None) => unreachable!("a step that succeeds has loaded the program"),
+                (Err(reason), loaded) => {
+                    steering = loaded;
+                    refused.push(Refusal { rung, reason });
+                }
             }
         }
         (None, None, refused)
     }
 
-    fn step(&self, rung: Rung) -> Result<Option<Climbed>, String> {
-        let (mode, zero_copy) = match rung {
-            Rung::ZeroCopy => (AttachMode::Driver, true),
-            Rung::Copy => (AttachMode::Driver, false),
-            Rung::Generic => (AttachMode::Generic, false),
-            Rung::Socket => return Ok(None),
-        };
+    fn step(
+        &self,
+        mode: AttachMode,
+        zero_copy: bool,
+        loaded: &mut Option<Steering>,
+    ) -> Result<Vec<Queue>, String> {
         if !xdp::available() {
             return Err(chain(&xdp::XdpError::NotBuilt));
         }
@@ -74,7 +87,10 @@ impl Climb<'_> {
                 "{served} addresses: at most {SERVED_MAX} are steered"
             ));
         }
-        let mut steering = self.load().map_err(|error| chain(&error))?;
+        let steering = match loaded {
+            Some(steering) => steering,
+            None => loaded.insert(self.load().map_err(|error| chain(&error))?),
+        };
         steering
             .attach(self.facts.index, mode)
             .map_err(|error| chain(&error))?;
@@ -91,7 +107,7 @@ impl Climb<'_> {
             queues.push(queue);
         }
         let probe = Probe {
-            steering: &steering,
+            steering,
             ifindex: self.facts.index,
             mac: self.facts.mac,
             owner: self.owner,
@@ -99,7 +115,7 @@ impl Climb<'_> {
         for queue in &mut queues {
             probe.run(queue)?;
         }
-        Ok(Some(Climbed { steering, queues }))
+        Ok(queues)
     }
 
     fn load(&self) -> Result<Steering, xdp::XdpError> {

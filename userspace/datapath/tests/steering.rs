@@ -2,6 +2,8 @@
 //!
 //! Needs root and a binary with the program; says why it is skipped otherwise.
 
+#![expect(clippy::print_stdout, reason = "a skipped test says why")]
+
 use std::net::Ipv6Addr;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -103,6 +105,9 @@ fn expected(frame: &[u8]) -> Result<u8, Pass> {
     steer::shard_of_frame(&frame, |address| *address == SERVED.octets()).map(owner)
 }
 
+/// Options of a relay layer besides Relay Message, and how many of them stand before it.
+type Layer = (Vec<(u16, Vec<u8>)>, usize);
+
 /// What a frame is made of.
 #[derive(Clone, Debug)]
 struct Recipe {
@@ -110,9 +115,8 @@ struct Recipe {
     next_header: u8,
     destination: Ipv6Addr,
     port: u16,
-    /// Options of each relay layer besides Relay Message, outermost first, and how many of them
-    /// stand before it.
-    layers: Vec<(Vec<(u16, Vec<u8>)>, usize)>,
+    /// Relay layers, outermost first.
+    layers: Vec<Layer>,
     options: Vec<(u16, Vec<u8>)>,
 }
 

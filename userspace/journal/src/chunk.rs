@@ -8,7 +8,7 @@ use crate::shared::Shared;
 use lease::BindingDelta;
 use rtrb::{Consumer, Producer, RingBuffer};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
 /// Octets that a chunk is meant to hold.
 const CHUNK_LEN: usize = 64 << 10;
@@ -183,18 +183,27 @@ impl Appender {
 
 /// How far a worker is with its part of a snapshot.
 #[derive(Debug, Default)]
-pub(crate) struct FeedState(AtomicU8);
+pub(crate) struct FeedState {
+    stage: AtomicU8,
+    /// Of the last record whose effect may be in the snapshot.
+    ticket: AtomicU64,
+}
 
 const FINISHED: u8 = 1;
 const ABANDONED: u8 = 2;
 
 impl FeedState {
     pub fn is_finished(&self) -> bool {
-        self.0.load(Ordering::Acquire) == FINISHED
+        self.stage.load(Ordering::Acquire) == FINISHED
+    }
+
+    /// Of a finished feed: the snapshot counts only when this is committed.
+    pub fn ticket(&self) -> u64 {
+        self.ticket.load(Ordering::Relaxed)
     }
 
     pub fn is_abandoned(&self) -> bool {
-        self.0.load(Ordering::Acquire) == ABANDONED
+        self.stage.load(Ordering::Acquire) == ABANDONED
     }
 }
 
@@ -245,12 +254,15 @@ impl SnapshotFeed {
     }
 
     /// Says that every binding has been pushed; false if there is no room yet: call again later.
-    pub fn finish(&mut self) -> bool {
+    /// `ticket` is that of the worker's appender now: what was walked holds the effects of records
+    /// up to there, and the snapshot is not used before they are committed.
+    pub fn finish(&mut self, ticket: Ticket) -> bool {
         self.lane.flush();
         if !self.lane.is_flushed() {
             return false;
         }
-        self.state.0.store(FINISHED, Ordering::Release);
+        self.state.ticket.store(ticket.0, Ordering::Relaxed);
+        self.state.stage.store(FINISHED, Ordering::Release);
         true
     }
 }
@@ -258,7 +270,7 @@ impl SnapshotFeed {
 impl Drop for SnapshotFeed {
     fn drop(&mut self) {
         if !self.state.is_finished() {
-            self.state.0.store(ABANDONED, Ordering::Release);
+            self.state.stage.store(ABANDONED, Ordering::Release);
         }
     }
 }

@@ -97,6 +97,11 @@ pub fn recover_from<A: Apply + Send>(
         let segments = segment_headers(&*storage, &files, &mut recovered)?;
         let from = load_snapshot(feed, &files, &segments, accept_damage, &mut recovered)?;
         replay(feed, &segments, from, &mut recovered)?;
+        // Of what cannot be read the numbers are still known, and must not be given again.
+        let snapshots = files.snapshots.iter().map(|(lsn, _)| *lsn);
+        let begun = segments.iter().map(|(info, _)| info.first_lsn);
+        let known = snapshots.chain(begun).max().unwrap_or(0);
+        recovered.next_lsn = Lsn(recovered.next_lsn.0.max(known));
         recovered.segments = segments.into_iter().map(|(info, _)| info).collect();
         let nothing = recovered.records == 0 && recovered.damaged;
         if nothing && !accept_damage {
@@ -290,7 +295,7 @@ fn replay(
             Ending::Torn { offset, len } => {
                 recovered.cut_bytes += len;
                 recovered.report.push(format!(
-                    "{}: cut an incomplete batch of {len} octets at offset {offset}, from LSN {} on, which was being written when the server stopped",
+                    "{}: cut an incomplete batch of {len} octets at offset {offset}, from LSN {} on: the last one, as a crash leaves it that came before the batch was acknowledged",
                     info.name,
                     scan.expected(),
                 ));

@@ -2,7 +2,9 @@
 //!
 //! A snapshot named after LSN S holds the effects of all records below S, and of some at or above
 //! it; replaying from S makes it exact, because a later change to a lease replaces an earlier one.
-//! It counts once it is renamed from its temporary name. The one before it stays, with the
+//! It counts once it is renamed from its temporary name, which waits until every record whose
+//! effect it may hold is committed: without that, a crash would leave the removal of a binding in
+//! the snapshot that no record tells of. The one before it stays, with the
 //! segments it needs, so that a damaged snapshot costs nothing.
 
 use crate::chunk::{Chunk, FeedOut};
@@ -14,6 +16,7 @@ use crate::shared::Shared;
 use crate::spare::Spares;
 use crate::writer::fresh_salt;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 /// Most octets written a second: leaves the disk to the commits, 10 M bindings take 6 s.
@@ -43,7 +46,8 @@ pub(crate) fn write(
     feeds: &mut [FeedOut],
     lsn: u64,
 ) -> io::Result<u64> {
-    let written = write_temporary(shared, storage, feeds, lsn);
+    let written = write_temporary(shared, storage, feeds, lsn)
+        .and_then(|len| wait_for_commits(shared, feeds).map(|()| len));
     let len = written.inspect_err(|_| {
         // What cannot be removed now is removed at the next start.
         let _ = storage.remove(TEMPORARY);
@@ -77,7 +81,7 @@ fn write_temporary(
     let began = Instant::now();
     loop {
         if shared.stopping() || feeds.iter().any(|feed| feed.state.is_abandoned()) {
-            return Err(io::Error::other("the snapshot was abandoned"));
+            return Err(abandoned());
         }
         // Asked before the rings are looked at: what was pushed before finishing is then in them.
         let finished = feeds.iter().all(|feed| feed.state.is_finished());
@@ -101,6 +105,23 @@ fn write_temporary(
     output.end(lsn)?;
     output.file.sync()?;
     Ok(output.at)
+}
+
+/// Waits until every worker's records up to the end of its walk are committed.
+fn wait_for_commits(shared: &Shared, feeds: &[FeedOut]) -> io::Result<()> {
+    for (committed, feed) in shared.committed.iter().zip(feeds) {
+        while committed.load(Ordering::Acquire) < feed.state.ticket() {
+            if shared.stopping() {
+                return Err(abandoned());
+            }
+            std::thread::sleep(FEED_PAUSE);
+        }
+    }
+    Ok(())
+}
+
+fn abandoned() -> io::Error {
+    io::Error::other("the snapshot was abandoned")
 }
 
 impl Output {

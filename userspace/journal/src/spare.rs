@@ -10,9 +10,13 @@ use std::time::Duration;
 
 /// Spares worth keeping when segments are recycled; more only hold disk space.
 const SPARES_MAX: usize = 2;
-const FILL_LEN: usize = 1 << 20;
-/// Pause after each [`FILL_LEN`]: at most 250 MB/s, so that commits find the disk free.
+/// Octets of one write in the background: a commit waits behind it for a fraction of a millisecond.
+const FILL_LEN: usize = 128 << 10;
+/// Pause after each [`FILL_LEN`]: at most 32 MB/s, so that commits find the disk free. A journal
+/// that fills a segment faster recycles them.
 const FILL_PAUSE: Duration = Duration::from_millis(4);
+/// Octets of one write while somebody waits for the segment.
+const HASTY_FILL_LEN: usize = 4 << 20;
 /// Length of a segment made while a commit waits: a few milliseconds of writing.
 const STARTER_LEN: u64 = 4 << 20;
 const RETRY: Duration = Duration::from_secs(1);
@@ -46,6 +50,13 @@ impl Spares {
             Some(name) => Ok(name),
             None => self.make(STARTER_LEN.min(self.segment_len), Duration::ZERO),
         }
+    }
+
+    /// As [`take`](Self::take), before anything is served: a whole one is made if none is ready, at
+    /// the disk's full speed.
+    pub fn take_first(&self) -> io::Result<String> {
+        let spare = self.ready().pop();
+        spare.map_or_else(|| self.make(self.segment_len, Duration::ZERO), Ok)
     }
 
     /// Keeps a segment that is no longer needed as a spare, or removes it.
@@ -93,10 +104,15 @@ impl Spares {
 
     fn fill(&self, name: &str, len: u64, pause: Duration) -> io::Result<()> {
         let file = self.storage.open(name, OpenFor::Create)?;
-        let zeros = AlignedBuf::zeroed(FILL_LEN.min(len as usize));
+        let at_once = if pause.is_zero() {
+            HASTY_FILL_LEN
+        } else {
+            FILL_LEN
+        };
+        let zeros = AlignedBuf::zeroed(at_once.min(len as usize));
         let mut at = 0;
         while at < len {
-            let part = (len - at).min(FILL_LEN as u64) as usize;
+            let part = (len - at).min(at_once as u64) as usize;
             write_whole(&*file, &zeros.bytes()[..part], at)?;
             at += part as u64;
             if !pause.is_zero() {

@@ -272,7 +272,7 @@ fn four_workers_and_a_snapshot_while_they_write() {
                     appender.submit();
                     appender.committed() == appender.ticket()
                 });
-                wait("finish", || feed.finish());
+                wait("finish", || feed.finish(appender.ticket()));
             });
         }
     });
@@ -297,7 +297,7 @@ fn a_damaged_snapshot_falls_back_to_the_log() {
     for (addr, iaid) in &table {
         feed.push(&put(&(*addr as u64).to_be_bytes(), *addr, *iaid));
     }
-    assert!(feed.finish());
+    assert!(feed.finish(Ticket(0)));
     wait("snapshot", || journal.stats().snapshot.completed.is_some());
     drop(journal);
     assert_eq!(load(&disk).expect("whole").0, table);

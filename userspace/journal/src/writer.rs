@@ -101,7 +101,8 @@ impl Writer {
 
     /// Makes the first segment, so that a start on a disk that cannot be written fails at once.
     pub fn open_first(&mut self) -> io::Result<()> {
-        self.open_segment()
+        let spare = self.spares.take_first()?;
+        self.open_spare(&spare)
     }
 
     fn gather(&mut self) {
@@ -200,7 +201,12 @@ impl Writer {
     fn open_segment(&mut self) -> io::Result<()> {
         self.segment = None;
         let spare = self.spares.take()?;
-        let file = self.storage.open(&spare, OpenFor::Write)?;
+        self.open_spare(&spare)
+    }
+
+    /// Makes the spare the segment that is written.
+    fn open_spare(&mut self, spare: &str) -> io::Result<()> {
+        let file = self.storage.open(spare, OpenFor::Write)?;
         let header = FileHeader {
             kind: FileKind::Segment,
             number: self.next_number,
@@ -212,7 +218,7 @@ impl Writer {
         write_whole(&*file, first.bytes(), 0)?;
         let name = segment_name(self.next_number);
         self.next_number += 1;
-        self.storage.rename(&spare, &name)?;
+        self.storage.rename(spare, &name)?;
         self.shared.slow().segments.push(SegmentInfo {
             name: name.clone(),
             first_lsn: header.lsn,

@@ -11,7 +11,7 @@ use wire::{SHARDS, ShardId};
 
 /// The shards of one worker while the journal is replayed into them.
 struct Replay {
-    shards: Vec<Option<Box<Shard>>>,
+    shards: Vec<Option<Shard>>,
 }
 
 impl Apply for Replay {
@@ -26,7 +26,7 @@ impl Apply for Replay {
 /// What recovery gives the workers.
 pub struct Restored {
     /// Each worker's shards.
-    pub shards: Vec<Vec<Box<Shard>>>,
+    pub shards: Vec<Vec<Shard>>,
     /// Bindings removed because another one has their lease; to be journaled, not released.
     pub conflicting: Vec<(ShardId, Lease)>,
     /// To go on with.
@@ -61,7 +61,7 @@ pub fn restore(
     for line in &recovered.report {
         tracing::warn!("journal: {line}");
     }
-    let mut shards: Vec<Vec<Box<Shard>>> = replays
+    let mut shards: Vec<Vec<Shard>> = replays
         .into_iter()
         .map(|replay| replay.shards.into_iter().flatten().collect())
         .collect();
@@ -88,11 +88,11 @@ pub fn restore(
     })
 }
 
-fn shards_of(worker: usize, owner: &[u8; SHARDS]) -> Vec<Option<Box<Shard>>> {
+fn shards_of(worker: usize, owner: &[u8; SHARDS]) -> Vec<Option<Shard>> {
     let shard = |id: u8| {
         // The table seeds need to be unknown outside, not to be the same again.
         let seed = std::hash::RandomState::new().build_hasher().finish();
-        Box::new(Shard::new(ShardId(id), seed))
+        Shard::new(ShardId(id), seed)
     };
     let ids = 0..=u8::MAX;
     ids.map(|id| (usize::from(owner[usize::from(id)]) == worker).then(|| shard(id)))
@@ -100,7 +100,7 @@ fn shards_of(worker: usize, owner: &[u8; SHARDS]) -> Vec<Option<Box<Shard>>> {
 }
 
 /// Both steps of adoption, each finished in all shards before the next begins.
-fn adopt_all(model: &Model, shards: &mut [Vec<Box<Shard>>]) -> (Adopted, Vec<(ShardId, Lease)>) {
+fn adopt_all(model: &Model, shards: &mut [Vec<Shard>]) -> (Adopted, Vec<(ShardId, Lease)>) {
     let mut total = Adopted::default();
     let mut conflicting = Vec::new();
     for which in [Adopting::Foreign, Adopting::Own] {
@@ -124,7 +124,7 @@ fn adopt_all(model: &Model, shards: &mut [Vec<Box<Shard>>]) -> (Adopted, Vec<(Sh
 
 fn adopt_part(
     model: &Model,
-    shards: &mut [Box<Shard>],
+    shards: &mut [Shard],
     which: Adopting,
 ) -> (Adopted, Vec<(ShardId, Lease)>) {
     let mut total = Adopted::default();

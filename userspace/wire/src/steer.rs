@@ -405,5 +405,7 @@ fn finish(hash: u64) -> ShardId {
     ShardId((hash >> 56) as u8)
 }
 
+// The path is said because `ebpf/` compiles this file under another one.
 #[cfg(test)]
+#[path = "steer/tests.rs"]
 mod tests;

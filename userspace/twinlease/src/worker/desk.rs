@@ -4,6 +4,7 @@ use super::drops::WorkerDrop;
 use super::held::{Held, HeldReply};
 use super::inbox::{HandedOver, Inbox, Mail};
 use super::shards::ShardSet;
+use crate::control::command::Busy;
 use crate::counters::WorkerCounters;
 use datapath::{Datagram, ReplyTo, Tx};
 use engine::{Context, DropReason, Ingress, InterfaceId, LifetimeCap, Model, Outcome, Parsed};
@@ -85,7 +86,7 @@ impl Desk {
         };
         match self.inboxes[owner].put(Mail::HandedOver(Box::new(letter))) {
             Ok(()) => self.counters.handed_out.add(1),
-            Err(_) => self.drop_here(WorkerDrop::InboxFull),
+            Err(Busy) => self.drop_here(WorkerDrop::InboxFull),
         }
     }
 

@@ -53,9 +53,9 @@ impl Inbox {
     /// Leaves mail and wakes the worker.
     ///
     /// # Errors
-    /// Gives the mail back when the inbox is full.
-    pub fn put(&self, mail: Mail) -> Result<(), Mail> {
-        self.mail.push(mail)?;
+    /// The inbox is full; the mail is dropped.
+    pub fn put(&self, mail: Mail) -> Result<(), Busy> {
+        self.mail.push(mail).map_err(|_| Busy)?;
         self.waker.wake();
         Ok(())
     }
@@ -78,6 +78,6 @@ impl Inbox {
 
 impl WorkerHandle for Arc<Inbox> {
     fn send(&self, command: Command) -> Result<(), Busy> {
-        self.put(Mail::Command(command)).map_err(|_| Busy)
+        self.put(Mail::Command(command))
     }
 }

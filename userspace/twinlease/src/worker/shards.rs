@@ -11,7 +11,7 @@ const SNAPSHOT_SLICE: usize = 64;
 
 /// The shards of one worker.
 pub struct ShardSet {
-    shards: Vec<Option<Box<Shard>>>,
+    shards: Vec<Option<Shard>>,
     owned: Vec<ShardId>,
     /// The second in which all shards were last looked at for ends, and the next one to look at.
     expired_at: AbsTime,
@@ -20,8 +20,8 @@ pub struct ShardSet {
 
 impl ShardSet {
     /// Takes over `shards`, in any order.
-    pub fn new(shards: Vec<Box<Shard>>) -> Self {
-        let mut slots: Vec<Option<Box<Shard>>> = (0..SHARDS).map(|_| None).collect();
+    pub fn new(shards: Vec<Shard>) -> Self {
+        let mut slots: Vec<Option<Shard>> = (0..SHARDS).map(|_| None).collect();
         let mut owned = Vec::with_capacity(shards.len());
         for shard in shards {
             owned.push(shard.id());
@@ -40,13 +40,13 @@ impl ShardSet {
     /// The shard, which must be owned.
     pub fn get_mut(&mut self, id: ShardId) -> &mut Shard {
         self.shards[usize::from(id.0)]
-            .as_deref_mut()
+            .as_mut()
             .expect("a packet is answered only by the worker that owns its shard")
     }
 
     /// The shard, if it is owned.
     pub fn get(&self, id: ShardId) -> Option<&Shard> {
-        self.shards[usize::from(id.0)].as_deref()
+        self.shards[usize::from(id.0)].as_ref()
     }
 
     /// The shards owned, ascending.
@@ -118,7 +118,7 @@ impl Desk {
             return 0;
         }
         let Some(id) = self.shards.owned().get(walk.shard).copied() else {
-            if walk.feed.finish() {
+            if walk.feed.finish(self.appender.ticket()) {
                 *snapshot = None;
             }
             return 1;
@@ -148,8 +148,8 @@ mod tests {
     use wire::{Duid, IaKind, Iaid, shard_of};
 
     /// A shard with so many bindings that end one second after the other, from 100 on.
-    fn shard(id: u8, bindings: u32) -> Box<Shard> {
-        let mut shard = Box::new(Shard::new(ShardId(id), 7));
+    fn shard(id: u8, bindings: u32) -> Shard {
+        let mut shard = Shard::new(ShardId(id), 7);
         let duids = (0_u32..).map(|n| n.to_be_bytes());
         let mine = duids.filter(|duid| shard_of(duid) == ShardId(id));
         for (duid, n) in mine.zip(0..bindings) {
