@@ -15,7 +15,9 @@ use crate::{fuzz, setup};
 
 /// The tests of the XDP program in the kernel: it loads, and does what its definition says.
 const XDP_TESTS: &str = "steering";
-/// The tests in network namespaces.
+/// The tests of datapath's ports over a veth pair.
+const VETH_TESTS: &str = "veth";
+/// The tests of the whole server in network namespaces.
 const LAB_TESTS: &str = "namespaces";
 
 /// Runs all steps; whether all passed.
@@ -41,7 +43,8 @@ pub fn run() -> Result<bool> {
     let clippy = "clippy --quiet --workspace --all-targets --locked -- -D warnings";
     steps.run("clippy", &[ready], vec![cargo::command(clippy)]);
 
-    let kernel = |test: &&&Executable| [XDP_TESTS, LAB_TESTS].contains(&test.target.as_str());
+    let kernel =
+        |test: &&&Executable| [XDP_TESTS, VETH_TESTS, LAB_TESTS].contains(&test.target.as_str());
     let tests: Vec<&Executable> = built.iter().filter(|e| e.is_test).collect();
     let plain = tests
         .iter()
@@ -59,7 +62,11 @@ pub fn run() -> Result<bool> {
     doc.env("RUSTDOCFLAGS", "-D warnings");
     steps.run("documentation", &[ready], vec![doc]);
 
-    for (name, target) in [("XDP program in the kernel", XDP_TESTS), ("lab", LAB_TESTS)] {
+    for (name, target) in [
+        ("XDP program in the kernel", XDP_TESTS),
+        ("ports over a veth pair", VETH_TESTS),
+        ("lab", LAB_TESTS),
+    ] {
         steps.run_with(name, &[build], || {
             let Some(test) = tests.iter().find(|test| test.target == target) else {
                 bail!("the build made no tests named {target}");
