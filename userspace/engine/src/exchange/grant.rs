@@ -4,10 +4,10 @@ use super::{Exchange, Outcome};
 use crate::drop_reason::DropReason;
 use crate::model::Link;
 use crate::plan::{Hold, IaAnswer, Line, Plan};
-use crate::policy::{Policy, Taking};
+use crate::policy::{self, Policy, Taking};
 use crate::reply;
 use lease::{BindingDelta, BindingRecord, BindingStatus};
-use wire::{Duid, IaKind, MessageIndex, MessageType};
+use wire::{Duid, IaKey, IaKind, MessageIndex, MessageType};
 
 /// How the answer to a message differs from the others'.
 #[derive(Clone, Copy, Debug)]
@@ -30,6 +30,14 @@ pub(super) fn answer(
 ) -> Result<Outcome, DropReason> {
     exchange.check_ias_are_complete()?;
     let duid = exchange.client()?;
+    for ia in &exchange.parsed.index.ias {
+        let key = IaKey {
+            duid,
+            kind: ia.kind,
+            iaid: ia.iaid,
+        };
+        exchange.shard.warm(&key, policy::named(ia).next());
+    }
     let link = exchange.link()?;
     let commits = form.kind == MessageType::REPLY;
     let policy = Policy {

@@ -71,6 +71,11 @@ impl<T: Slot> Slab<T> {
         (slot < self.reached).then(|| &self[slot])
     }
 
+    /// The slot that the next [`insert`](Self::insert) takes, if it was in use before.
+    pub(super) fn next_free(&self) -> Option<&T> {
+        self.get(self.first_free)
+    }
+
     /// One more than the highest slot that was ever in use.
     pub(super) fn reached(&self) -> u32 {
         self.reached
