@@ -8,7 +8,7 @@ use wire::FrameError;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum IoDrop {
     /// A frame without a UDP datagram in it, although the XDP program saw one; position of its
-    /// reason in [`FRAME_REASONS`].
+    /// reason among the labels.
     Frame(u8),
     /// A datagram longer than the buffer of the kernel socket.
     Truncated,
