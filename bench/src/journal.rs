@@ -5,6 +5,7 @@ use hdrhistogram::Histogram;
 use journal::{Appender, Apply, Health, Journal, Options, Wake, recover};
 use lease::{AbsTime, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey};
 use std::collections::VecDeque;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -16,6 +17,11 @@ const APPENDERS: usize = 2;
 const RUN: Duration = Duration::from_secs(2);
 /// Records a second that all appenders together offer in the open loop.
 const OFFERED: u64 = 100_000;
+
+/// Octets of one write when the disk is measured alone: those of a usual commit.
+const BARE_WRITE: usize = 8 << 10;
+/// Octets written over then.
+const BARE_FILE: usize = 16 << 20;
 
 struct Count(u64);
 
@@ -62,6 +68,7 @@ pub fn run_in(parent: &Path) -> anyhow::Result<Vec<(&'static str, f64)>> {
         throughput.0
     );
     drop(recovered);
+    let bare = bare_writes(parent)?;
     let dir = tempfile::tempdir_in(parent)?;
     let (_, latencies) = serve(dir.path(), |appender| paced(appender).map(Some))?;
     let mut all = Histogram::<u64>::new(3)?;
@@ -73,10 +80,34 @@ pub fn run_in(parent: &Path) -> anyhow::Result<Vec<(&'static str, f64)>> {
             "records_per_s",
             throughput.0 as f64 / throughput.1.as_secs_f64(),
         ),
-        ("commit_p50_us", all.value_at_quantile(0.5) as f64 / 1000.0),
-        ("commit_p99_us", all.value_at_quantile(0.99) as f64 / 1000.0),
+        ("commit_p50_us", micros_at(&all, 0.5)),
+        ("commit_p99_us", micros_at(&all, 0.99)),
+        ("bare_write_p50_us", micros_at(&bare, 0.5)),
+        ("bare_write_p99_us", micros_at(&bare, 0.99)),
         ("recovered_per_s", recovery),
     ])
+}
+
+fn micros_at(latency: &Histogram<u64>, quantile: f64) -> f64 {
+    latency.value_at_quantile(quantile) as f64 / 1000.0
+}
+
+/// What the disk itself takes, in the same minute: nanoseconds of one synchronous write over
+/// blocks that were written before. A commit takes the rest of the write before it, and its own.
+fn bare_writes(parent: &Path) -> anyhow::Result<Histogram<u64>> {
+    let file = tempfile::tempfile_in(parent)?;
+    file.write_all_at(&vec![1; BARE_FILE], 0)?;
+    file.sync_all()?;
+    let mut latency = Histogram::new(3)?;
+    let block = [2; BARE_WRITE];
+    for at in (0..BARE_FILE).step_by(BARE_WRITE) {
+        let began = Instant::now();
+        file.write_all_at(&block, at as u64)?;
+        file.sync_data()?;
+        latency.record(began.elapsed().as_nanos() as u64)?;
+        std::thread::sleep(Duration::from_micros(200));
+    }
+    Ok(latency)
 }
 
 type Served = ((u64, Duration), Vec<Option<Histogram<u64>>>);

@@ -12,9 +12,10 @@ use std::time::Duration;
 const SPARES_MAX: usize = 2;
 /// Octets of one write in the background: a commit waits behind it for a fraction of a millisecond.
 const FILL_LEN: usize = 128 << 10;
-/// Pause after each [`FILL_LEN`]: at most 32 MB/s, so that commits find the disk free. A journal
-/// that fills a segment faster recycles them.
-const FILL_PAUSE: Duration = Duration::from_millis(4);
+/// Pause after each [`FILL_LEN`]: at most 4 MB/s, so that commits find the disk free.
+const FILL_PAUSE: Duration = Duration::from_millis(32);
+/// The same while segments fill faster than that: 32 MB/s.
+const URGENT_FILL_PAUSE: Duration = Duration::from_millis(4);
 /// Octets of one write while somebody waits for the segment.
 const HASTY_FILL_LEN: usize = 4 << 20;
 /// Length of a segment made while a commit waits: a few milliseconds of writing.
@@ -22,11 +23,22 @@ const STARTER_LEN: u64 = 4 << 20;
 const RETRY: Duration = Duration::from_secs(1);
 const IDLE: Duration = Duration::from_secs(60);
 
+/// How fast a file is filled.
+#[derive(Clone, Copy)]
+enum Pace<'s> {
+    /// Somebody waits for it.
+    AtOnce,
+    /// Beside the commits, until asked to stop.
+    Gently(&'s AtomicBool),
+}
+
 pub(crate) struct Spares {
     storage: Arc<dyn Storage>,
     segment_len: u64,
     ready: Mutex<Vec<String>>,
     next: AtomicU64,
+    /// A segment was needed before the spare was ready.
+    urgent: AtomicBool,
     pub bell: Bell,
 }
 
@@ -38,6 +50,7 @@ impl Spares {
             segment_len,
             ready: Mutex::new(ready),
             next: AtomicU64::new(next),
+            urgent: AtomicBool::new(false),
             bell: Bell::default(),
         }
     }
@@ -48,7 +61,10 @@ impl Spares {
         self.bell.ring();
         match spare {
             Some(name) => Ok(name),
-            None => self.make(STARTER_LEN.min(self.segment_len), Duration::ZERO),
+            None => {
+                self.urgent.store(true, Ordering::Relaxed);
+                self.make(STARTER_LEN.min(self.segment_len), Pace::AtOnce)
+            }
         }
     }
 
@@ -56,7 +72,7 @@ impl Spares {
     /// the disk's full speed.
     pub fn take_first(&self) -> io::Result<String> {
         let spare = self.ready().pop();
-        spare.map_or_else(|| self.make(self.segment_len, Duration::ZERO), Ok)
+        spare.map_or_else(|| self.make(self.segment_len, Pace::AtOnce), Ok)
     }
 
     /// Keeps a segment that is no longer needed as a spare, or removes it.
@@ -80,8 +96,12 @@ impl Spares {
                 });
                 continue;
             }
-            match self.make(self.segment_len, FILL_PAUSE) {
-                Ok(name) => self.ready().push(name),
+            match self.make(self.segment_len, Pace::Gently(stop)) {
+                Ok(name) => {
+                    self.ready().push(name);
+                    self.urgent.store(false, Ordering::Relaxed);
+                }
+                Err(_) if stop.load(Ordering::Acquire) => return,
                 Err(error) => {
                     tracing::warn!(%error, "cannot prepare a spare journal segment; trying again");
                     std::thread::park_timeout(RETRY);
@@ -90,10 +110,10 @@ impl Spares {
         }
     }
 
-    fn make(&self, len: u64, pause: Duration) -> io::Result<String> {
+    fn make(&self, len: u64, pace: Pace<'_>) -> io::Result<String> {
         let temporary = self.name("tmp");
         let name = temporary.replace(".tmp", ".free");
-        let made = self.fill(&temporary, len, pause);
+        let made = self.fill(&temporary, len, pace);
         if let Err(error) = made.and_then(|()| self.storage.rename(&temporary, &name)) {
             // What cannot be removed now is removed at the next start.
             let _ = self.storage.remove(&temporary);
@@ -102,12 +122,11 @@ impl Spares {
         Ok(name)
     }
 
-    fn fill(&self, name: &str, len: u64, pause: Duration) -> io::Result<()> {
+    fn fill(&self, name: &str, len: u64, pace: Pace<'_>) -> io::Result<()> {
         let file = self.storage.open(name, OpenFor::Create)?;
-        let at_once = if pause.is_zero() {
-            HASTY_FILL_LEN
-        } else {
-            FILL_LEN
+        let at_once = match pace {
+            Pace::AtOnce => HASTY_FILL_LEN,
+            Pace::Gently(_) => FILL_LEN,
         };
         let zeros = AlignedBuf::zeroed(at_once.min(len as usize));
         let mut at = 0;
@@ -115,8 +134,15 @@ impl Spares {
             let part = (len - at).min(at_once as u64) as usize;
             write_whole(&*file, &zeros.bytes()[..part], at)?;
             at += part as u64;
-            if !pause.is_zero() {
-                std::thread::sleep(pause);
+            match pace {
+                Pace::AtOnce => {}
+                Pace::Gently(stop) if stop.load(Ordering::Acquire) => {
+                    return Err(io::ErrorKind::Interrupted.into());
+                }
+                Pace::Gently(_) if self.urgent.load(Ordering::Relaxed) => {
+                    std::thread::sleep(URGENT_FILL_PAUSE);
+                }
+                Pace::Gently(_) => std::thread::sleep(FILL_PAUSE),
             }
         }
         file.sync()
