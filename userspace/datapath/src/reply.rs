@@ -31,22 +31,6 @@ impl ReplyTo {
     pub fn is_kernel(&self) -> bool {
         matches!(self.way, Way::Kernel(_))
     }
-
-    /// The UDP port that the answer goes to: 546 for a client, 547 for a relay, unless set.
-    pub fn destination_port(&self) -> u16 {
-        match &self.way {
-            Way::Queue(path) => path.dst_port,
-            Way::Kernel(path) => path.peer_port,
-        }
-    }
-
-    /// Sets the UDP port that the answer goes to (RFC 8357 §5.2).
-    pub fn set_destination_port(&mut self, port: u16) {
-        match &mut self.way {
-            Way::Queue(path) => path.dst_port = port,
-            Way::Kernel(path) => path.peer_port = port,
-        }
-    }
 }
 
 /// An answer being written, in a frame or buffer of its own: send it or discard it.

@@ -18,6 +18,14 @@ pub(super) struct Form {
     pub(super) rapid_commit: bool,
 }
 
+impl Form {
+    /// A Reply to a message that asked for one.
+    pub(super) const REPLY: Self = Self {
+        kind: MessageType::REPLY,
+        rapid_commit: false,
+    };
+}
+
 /// Decides for all IAs of a message.
 pub(super) type Decide = fn(&Policy<'_>, &MessageIndex<'_>, &mut Plan) -> Result<(), DropReason>;
 

@@ -6,16 +6,12 @@ use super::{Exchange, Outcome};
 use crate::drop_reason::DropReason;
 use crate::plan::Plan;
 use crate::policy::Policy;
-use wire::{MessageIndex, MessageType, StatusCode};
+use wire::{MessageIndex, StatusCode};
 
 pub(super) fn answer(exchange: &mut Exchange<'_>) -> Result<Outcome, DropReason> {
     exchange.client()?;
     exchange.check_is_for_all()?;
-    let form = Form {
-        kind: MessageType::REPLY,
-        rapid_commit: false,
-    };
-    grant::answer(exchange, form, decide)
+    grant::answer(exchange, Form::REPLY, decide)
 }
 
 fn decide(
