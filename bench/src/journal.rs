@@ -3,7 +3,7 @@
 use anyhow::{Context, ensure};
 use hdrhistogram::Histogram;
 use journal::{Appender, Apply, Health, Journal, Options, Wake, recover};
-use lease::{AbsTime, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey};
+use lease::{AbsTime, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes};
 use std::collections::VecDeque;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
@@ -169,6 +169,9 @@ fn append(appender: &mut Appender, index: u64) {
             cltt: AbsTime(1),
             status_since: AbsTime(1),
             expires: AbsTime(7201),
+            partner: PartnerTimes::NONE,
+            accepts_reconfigure: false,
+            via: &[],
         },
     });
 }

@@ -22,7 +22,8 @@ mod reply;
 pub use drop_reason::DropReason;
 pub use exchange::{Context, Outcome, answer};
 pub use ingress::{Ingress, InterfaceId, Parsed, parse};
-pub use lifetime::{LifetimeCap, Lifetimes};
+pub use lease::LifetimeCap;
+pub use lifetime::Lifetimes;
 pub use model::{
     Link, LinkId, LinkSpec, Model, ModelBuilder, ModelError, OptionError, OptionValues, PoolConfig,
     PoolId, ReservationSpec, ServedPool,

@@ -1,5 +1,7 @@
 //! How long a lease is promised: configured lifetimes, T1 and T2, and what failover allows.
 
+use lease::LifetimeCap;
+
 /// An infinite lifetime on the wire (RFC 9915 §7.7).
 pub const INFINITY_SECS: u32 = u32::MAX;
 
@@ -40,31 +42,6 @@ impl Lifetimes {
     }
 }
 
-/// What failover lets this server promise to a client (RFC 8156 §4.4).
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum LifetimeCap {
-    /// No partner, or PARTNER-DOWN: as configured (RFC 8156 §8.4.1).
-    #[default]
-    None,
-    /// The client's expiry may pass the one that the partner acknowledged by this much at most.
-    Mclt {
-        /// Maximum client lead time in seconds.
-        mclt_secs: u32,
-    },
-}
-
-impl LifetimeCap {
-    /// The valid lifetime to give where `desired_secs` is configured: the smaller of it and the
-    /// rest of the lifetime that the partner has acknowledged for this lease (`acked_secs`, from
-    /// now on; 0 if never) plus MCLT (RFC 8156 §4.4).
-    pub fn limit(self, desired_secs: u32, acked_secs: u32) -> u32 {
-        match self {
-            Self::None => desired_secs,
-            Self::Mclt { mclt_secs } => desired_secs.min(acked_secs.saturating_add(mclt_secs)),
-        }
-    }
-}
-
 /// T1 and T2 of every IA of one message (RFC 9915 §14.2, §18.3.2: equal in all of them).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Timers {
@@ -95,26 +72,6 @@ mod tests {
     use super::*;
 
     const DAY_SECS: u32 = 86_400;
-
-    #[test]
-    fn rfc8156_4_4_1_first_grant_is_mclt_and_renewal_is_what_was_desired() {
-        let cap = LifetimeCap::Mclt { mclt_secs: 3_600 };
-        assert_eq!(cap.limit(3 * DAY_SECS, 0), 3_600);
-        assert_eq!(cap.limit(3 * DAY_SECS, 3 * DAY_SECS), 3 * DAY_SECS);
-        assert_eq!(cap.limit(60, 0), 60);
-    }
-
-    #[test]
-    fn rfc8156_8_4_1_without_cap_everything_may_be_promised() {
-        assert_eq!(LifetimeCap::None.limit(INFINITY_SECS, 0), INFINITY_SECS);
-    }
-
-    #[test]
-    fn an_infinite_lifetime_is_cut_and_an_infinite_acknowledgement_does_not_overflow() {
-        let cap = LifetimeCap::Mclt { mclt_secs: 3_600 };
-        assert_eq!(cap.limit(INFINITY_SECS, 10), 3_610);
-        assert_eq!(cap.limit(INFINITY_SECS, u32::MAX - 1), INFINITY_SECS);
-    }
 
     #[test]
     fn preferred_shrinks_with_valid() {

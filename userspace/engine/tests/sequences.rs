@@ -13,7 +13,8 @@ use engine::{
     Outcome, PoolConfig, ReservationSpec, adopt, answer, expire, parse, restore,
 };
 use lease::{
-    AbsTime, AllocationKey, BindingDelta, BindingRecord, Lease, PoolCounts, PoolSpec, Shard,
+    AbsTime, AllocationKey, BindingDelta, BindingRecord, Lease, PartnerTimes, PoolCounts, PoolSpec,
+    Shard,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -330,6 +331,9 @@ fn kept(delta: &BindingDelta<'_>, duid: &'static [u8]) -> BindingDelta<'static> 
                     cltt: record.cltt,
                     status_since: record.status_since,
                     expires: record.expires,
+                    partner: PartnerTimes::NONE,
+                    accepts_reconfigure: false,
+                    via: &[],
                 },
             }
         }

@@ -13,8 +13,8 @@ use engine::{
     restore,
 };
 use lease::{
-    AbsTime, AllocationKey, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey, PoolSpec,
-    Shard,
+    AbsTime, AllocationKey, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey,
+    PartnerTimes, PoolSpec, Shard,
 };
 use wire::{Duid, IaKind, Iaid, SHARDS, ShardId, shard_of};
 
@@ -350,6 +350,9 @@ fn after_a_change_of_the_configuration_bindings_keep_what_is_no_longer_theirs() 
             cltt: AbsTime(900),
             status_since: AbsTime(900),
             expires: AbsTime(1_100),
+            partner: PartnerTimes::NONE,
+            accepts_reconfigure: false,
+            via: &[],
         };
         let delta = BindingDelta::Put { shard, record };
         restore(&mut server.shards[usize::from(shard.0)], &delta);

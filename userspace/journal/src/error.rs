@@ -28,16 +28,21 @@ pub enum JournalError {
         /// Its answer.
         source: io::Error,
     },
-    /// Written by a later version.
+    /// Written in another format.
     #[error(
-        "{file}: format version {found}, this server reads up to {supported}; use a newer server"
+        "{file}: format version {found}, this server reads version {supported} only; {}",
+        if found > supported {
+            "use the newer server that wrote it"
+        } else {
+            "use the older server that wrote it, or begin with an empty state-dir"
+        }
     )]
     Version {
         /// The file's name.
         file: String,
         /// What it says.
         found: u32,
-        /// The newest that is understood.
+        /// The one that is understood.
         supported: u32,
     },
     /// A batch is whole but holds a record that this version does not understand.

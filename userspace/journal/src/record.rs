@@ -3,27 +3,44 @@
 //! ```text
 //! 0 len u16 (of what follows) │ 2 kind u8 │ 3 shard u8 │ body │ tagged tail
 //! Put:    4 status u8, 5 lease length u8, 6 IA kind u8, 7 DUID length u8, 8 address u128, 24 link u64,
-//!         32 IAID, 36 preferred, 40 valid, 44 CLTT, 48 status since, 52 expires (u32 each), 56 DUID
+//!         32 IAID, 36 preferred, 40 valid, 44 CLTT, 48 status since, 52 expires (u32 each),
+//!         56 flags u8 (1: accepts Reconfigure, 2: not acknowledged by the partner), 57 DUID
 //! Remove: 4 lease length u8, 5 address u128
 //! ```
 //!
-//! The tail is a list of (tag u8, length u8, value). This version writes none and refuses every
-//! tag: a value that is not understood must not be lost by a later rewrite.
+//! The tail is a list of (tag u8, length u16, value); what is not there is empty or 0.
+//!
+//! ```text
+//! 1 partner times: partner-lifetime, acked-partner-lifetime, expiration-time, partner-raw-clt-time (u32 each)
+//! 2 via: 1 to 512 octets
+//! ```
+//!
+//! A tag that is not known is refused: what is not understood must not be lost by a later rewrite.
 
-use lease::{AbsTime, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey};
+use lease::{
+    AbsTime, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes, VIA_LEN_MAX,
+};
 use thiserror::Error;
 use wire::duid::DUID_LEN_MAX;
 use wire::{Duid, IaKind, Iaid, ShardId};
 
 const KIND_PUT: u8 = 1;
 const KIND_REMOVE: u8 = 2;
-const PUT_LEN: usize = 56;
+const PUT_LEN: usize = 57;
 const REMOVE_LEN: usize = 21;
+const FLAG_ACCEPTS_RECONFIGURE: u8 = 1;
+const FLAG_UNACKED: u8 = 2;
+const TAG_PARTNER: u8 = 1;
+const TAG_VIA: u8 = 2;
+/// Octets in front of every value of the tail.
+const TAG_LEN: usize = 3;
+const PARTNER_LEN: usize = 16;
 /// Octets in front of every body.
 pub(crate) const PREFIX_LEN: usize = 4;
 
 /// The longest record that [`encode`] writes, in octets.
-pub const RECORD_LEN_MAX: usize = PUT_LEN + DUID_LEN_MAX;
+pub const RECORD_LEN_MAX: usize =
+    PUT_LEN + DUID_LEN_MAX + TAG_LEN + PARTNER_LEN + TAG_LEN + VIA_LEN_MAX;
 
 /// Why octets are not a record of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -52,8 +69,8 @@ pub fn encode(delta: &BindingDelta<'_>, out: &mut Vec<u8>) {
     match delta {
         BindingDelta::Put { shard, record } => {
             let duid = record.duid.octets();
+            let start = out.len();
             let mut fixed = [0; PUT_LEN];
-            fixed[..2].copy_from_slice(&((PUT_LEN - 2 + duid.len()) as u16).to_le_bytes());
             fixed[2..8].copy_from_slice(&[
                 KIND_PUT,
                 shard.0,
@@ -75,8 +92,14 @@ pub fn encode(delta: &BindingDelta<'_>, out: &mut Vec<u8>) {
             for (slot, word) in fixed[32..].chunks_exact_mut(4).zip(words) {
                 slot.copy_from_slice(&word.to_le_bytes());
             }
+            let flag = |flag: u8, set: bool| if set { flag } else { 0 };
+            fixed[56] = flag(FLAG_ACCEPTS_RECONFIGURE, record.accepts_reconfigure)
+                | flag(FLAG_UNACKED, record.partner.unacked);
             out.extend_from_slice(&fixed);
             out.extend_from_slice(duid);
+            encode_tail(record, out);
+            let len = (out.len() - start - 2) as u16;
+            out[start..start + 2].copy_from_slice(&len.to_le_bytes());
         }
         BindingDelta::Remove { shard, lease } => {
             let mut fixed = [0; REMOVE_LEN];
@@ -88,6 +111,29 @@ pub fn encode(delta: &BindingDelta<'_>, out: &mut Vec<u8>) {
     }
 }
 
+fn encode_tail(record: &BindingRecord<'_>, out: &mut Vec<u8>) {
+    let partner = &record.partner;
+    let times = [
+        partner.partner_lifetime,
+        partner.acked_partner_lifetime,
+        partner.expiration_time,
+        partner.partner_raw_cltt,
+    ];
+    if times != [AbsTime(0); 4] {
+        out.extend_from_slice(&tag(TAG_PARTNER, PARTNER_LEN));
+        out.extend(times.iter().flat_map(|time| time.0.to_le_bytes()));
+    }
+    if (1..=VIA_LEN_MAX).contains(&record.via.len()) {
+        out.extend_from_slice(&tag(TAG_VIA, record.via.len()));
+        out.extend_from_slice(record.via);
+    }
+}
+
+fn tag(tag: u8, len: usize) -> [u8; TAG_LEN] {
+    let [low, high] = (len as u16).to_le_bytes();
+    [tag, low, high]
+}
+
 /// The first record of `octets` and how long it is.
 ///
 /// # Errors
@@ -96,15 +142,12 @@ pub fn encode(delta: &BindingDelta<'_>, out: &mut Vec<u8>) {
 pub fn decode(octets: &[u8]) -> Result<(BindingDelta<'_>, usize), RecordError> {
     let (len, shard) = peek(octets)?;
     let record = &octets[..len];
-    let (delta, used) = match record[2] {
+    let delta = match record[2] {
         KIND_PUT => decode_put(record, shard)?,
         KIND_REMOVE => decode_remove(record, shard)?,
         kind => return Err(RecordError::Kind(kind)),
     };
-    match record.get(used) {
-        Some(&tag) => Err(RecordError::Field(tag)),
-        None => Ok((delta, len)),
-    }
+    Ok((delta, len))
 }
 
 /// Length and shard of the first record of `octets`, without judging the rest.
@@ -119,14 +162,18 @@ pub(crate) fn peek(octets: &[u8]) -> Result<(usize, ShardId), RecordError> {
     Ok((len, ShardId(prefix[3])))
 }
 
-fn decode_put(octets: &[u8], shard: ShardId) -> Result<(BindingDelta<'_>, usize), RecordError> {
+fn decode_put(octets: &[u8], shard: ShardId) -> Result<BindingDelta<'_>, RecordError> {
     let fixed = octets.first_chunk::<PUT_LEN>().ok_or(RecordError::Short)?;
     let [status, len, kind, duid_len] = [fixed[4], fixed[5], fixed[6], fixed[7]];
+    let flags = fixed[56];
+    if flags & !(FLAG_ACCEPTS_RECONFIGURE | FLAG_UNACKED) != 0 {
+        return Err(bad("flags", flags));
+    }
     let end = PUT_LEN + usize::from(duid_len);
     let duid = octets.get(PUT_LEN..end).ok_or(RecordError::Short)?;
     let word =
         |at: usize| u32::from_le_bytes([fixed[at], fixed[at + 1], fixed[at + 2], fixed[at + 3]]);
-    let record = BindingRecord {
+    let mut record = BindingRecord {
         duid: Duid::new(duid).ok_or_else(|| bad("DUID length", duid_len))?,
         kind: match kind {
             3 => IaKind::Na,
@@ -142,16 +189,61 @@ fn decode_put(octets: &[u8], shard: ShardId) -> Result<(BindingDelta<'_>, usize)
         cltt: AbsTime(word(44)),
         status_since: AbsTime(word(48)),
         expires: AbsTime(word(52)),
+        partner: PartnerTimes {
+            unacked: flags & FLAG_UNACKED != 0,
+            ..PartnerTimes::NONE
+        },
+        accepts_reconfigure: flags & FLAG_ACCEPTS_RECONFIGURE != 0,
+        via: &[],
     };
-    Ok((BindingDelta::Put { shard, record }, end))
+    decode_tail(&octets[end..], &mut record)?;
+    Ok(BindingDelta::Put { shard, record })
 }
 
-fn decode_remove(octets: &[u8], shard: ShardId) -> Result<(BindingDelta<'_>, usize), RecordError> {
+fn decode_tail<'o>(mut tail: &'o [u8], record: &mut BindingRecord<'o>) -> Result<(), RecordError> {
+    while let Some((head, rest)) = tail.split_first_chunk::<TAG_LEN>() {
+        let &[tag, low, high] = head;
+        let len = usize::from(u16::from_le_bytes([low, high]));
+        let (value, next) = rest.split_at_checked(len).ok_or(RecordError::Short)?;
+        match (tag, len) {
+            (TAG_PARTNER, PARTNER_LEN) => {
+                let mut times = value
+                    .as_chunks::<4>()
+                    .0
+                    .iter()
+                    .map(|time| AbsTime(u32::from_le_bytes(*time)));
+                let mut time = || times.next().unwrap_or_default();
+                record.partner.partner_lifetime = time();
+                record.partner.acked_partner_lifetime = time();
+                record.partner.expiration_time = time();
+                record.partner.partner_raw_cltt = time();
+            }
+            (TAG_VIA, 1..=VIA_LEN_MAX) => record.via = value,
+            (TAG_PARTNER | TAG_VIA, _) => {
+                return Err(RecordError::Value {
+                    field: "the length of a tagged field",
+                    value: len as u32,
+                });
+            }
+            _ => return Err(RecordError::Field(tag)),
+        }
+        tail = next;
+    }
+    match tail {
+        [] => Ok(()),
+        _ => Err(RecordError::Short),
+    }
+}
+
+fn decode_remove(octets: &[u8], shard: ShardId) -> Result<BindingDelta<'_>, RecordError> {
     let fixed = octets
         .first_chunk::<REMOVE_LEN>()
         .ok_or(RecordError::Short)?;
+    if let Some(&tag) = octets.get(REMOVE_LEN) {
+        return Err(RecordError::Field(tag));
+    }
     let lease = lease(&fixed[5..], fixed[4])?;
-    Ok((BindingDelta::Remove { shard, lease }, REMOVE_LEN))
+    Ok(BindingDelta::Remove { shard, lease })
 }
 
 fn lease(addr: &[u8], len: u8) -> Result<Lease, RecordError> {

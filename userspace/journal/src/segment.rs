@@ -9,8 +9,8 @@ use wire::{SHARDS, ShardId};
 
 /// Unit of every write: what O_DIRECT asks for on every disk in use.
 pub(crate) const BLOCK_LEN: usize = 4096;
-/// The format this version writes, and the newest that it reads.
-pub(crate) const FORMAT_VERSION: u32 = 1;
+/// The format this version writes, and the only one that it reads.
+pub(crate) const FORMAT_VERSION: u32 = 2;
 /// Longest payload of a batch, octets: bounds the time of one write and the memory of recovery.
 pub(crate) const PAYLOAD_LEN_MAX: usize = 1 << 20;
 /// Octets in front of a payload.
@@ -49,7 +49,7 @@ impl FileKind {
 pub(crate) enum HeaderFault {
     /// Not the magic or not the checksum.
     Damaged,
-    /// Written by a later version.
+    /// Written in another format.
     Version(u32),
 }
 
@@ -84,11 +84,15 @@ impl FileHeader {
             return Err(HeaderFault::Damaged);
         }
         let crc = crc32c::crc32c(&block[..FILE_HEADER_LEN - 4]);
-        if u32_at(block, 8) > FORMAT_VERSION {
-            return Err(HeaderFault::Version(u32_at(block, 8)));
+        let version = u32_at(block, 8);
+        if version > FORMAT_VERSION {
+            return Err(HeaderFault::Version(version));
         }
-        if u32_at(block, 8) != FORMAT_VERSION || crc != u32_at(block, FILE_HEADER_LEN - 4) {
+        if crc != u32_at(block, FILE_HEADER_LEN - 4) {
             return Err(HeaderFault::Damaged);
+        }
+        if version < FORMAT_VERSION {
+            return Err(HeaderFault::Version(version));
         }
         Ok(Self {
             kind,

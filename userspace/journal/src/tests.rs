@@ -7,7 +7,7 @@ use crate::{
     encode, recover, recover_from,
 };
 use disk::MemoryDisk;
-use lease::{AbsTime, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey};
+use lease::{AbsTime, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes};
 use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -57,6 +57,9 @@ fn put(duid: &[u8], addr: u128, iaid: u32) -> BindingDelta<'_> {
             cltt: AbsTime(1),
             status_since: AbsTime(2),
             expires: AbsTime(3),
+            partner: PartnerTimes::NONE,
+            accepts_reconfigure: false,
+            via: &[],
         },
     }
 }
@@ -110,9 +113,21 @@ proptest! {
     fn records_come_back_as_they_were(
         duid in prop::collection::vec(any::<u8>(), 3..=130),
         addr: u128, iaid: u32, len in 0u8..=128, remove: bool, status in 1u8..=8,
+        via in prop::collection::vec(any::<u8>(), 0..=lease::VIA_LEN_MAX),
+        times in prop::option::of(any::<[u32; 4]>()), unacked: bool, accepts_reconfigure: bool,
     ) {
         let mut delta = put(&duid, addr, iaid);
         if let BindingDelta::Put { record, .. } = &mut delta {
+            let [sent, acked, expiration, raw] = times.unwrap_or_default().map(AbsTime);
+            record.partner = PartnerTimes {
+                partner_lifetime: sent,
+                acked_partner_lifetime: acked,
+                expiration_time: expiration,
+                partner_raw_cltt: raw,
+                unacked,
+            };
+            record.accepts_reconfigure = accepts_reconfigure;
+            record.via = &via;
             record.status = BindingStatus::from_wire(status).expect("a status");
             record.lease.len = len;
         }
@@ -122,6 +137,7 @@ proptest! {
         let mut octets = Vec::new();
         encode(&delta, &mut octets);
         prop_assert_eq!(decode(&octets), Ok((delta, octets.len())));
+        prop_assert!(octets.len() <= crate::RECORD_LEN_MAX);
         for cut in 0..octets.len() {
             prop_assert!(decode(&octets[..cut]).is_err());
         }
@@ -210,16 +226,21 @@ fn a_directory_with_nothing_readable_is_an_error() {
 }
 
 #[test]
-fn a_later_format_version_is_refused() {
-    let disk = written(1);
+fn another_format_version_is_refused_and_says_which_server_to_use() {
     let name = "segment-0000000000000001.log";
-    let mut octets = disk.octets(name);
-    octets[8] = 2;
-    disk.set(name, octets);
-    assert!(matches!(
-        load(&disk),
-        Err(JournalError::Version { found: 2, .. })
-    ));
+    for (version, remedy) in [(1, "the older server"), (3, "the newer server")] {
+        let disk = written(1);
+        let mut octets = disk.octets(name);
+        octets[8] = version;
+        let crc = crc32c::crc32c(&octets[..44]).to_le_bytes();
+        octets[44..48].copy_from_slice(&crc);
+        disk.set(name, octets);
+        let error = load(&disk).map(drop).expect_err("another version");
+        assert!(
+            matches!(error, JournalError::Version { found, .. } if found == u32::from(version))
+        );
+        assert!(error.to_string().contains(remedy), "{error}");
+    }
 }
 
 #[test]

@@ -107,6 +107,47 @@ pub struct BindingRecord<'a> {
     pub status_since: crate::AbsTime,
     /// When `status` ends by itself: the end of the valid lifetime, or of a quarantine.
     pub expires: crate::AbsTime,
+    /// What the failover partner was told of it and has told; [`PartnerTimes::NONE`] without one.
+    pub partner: PartnerTimes,
+    /// Whether the client takes Reconfigure messages (RFC 9915 §21.20).
+    pub accepts_reconfigure: bool,
+    /// How the client is reached: for a relayed one the body of OPTION_LQ_RELAY_DATA (RFC 5007
+    /// §4.1.2.4), for a direct one that accepts Reconfigure its address of 16 octets, else nothing.
+    /// At most [`VIA_LEN_MAX`] octets; a longer one is kept as nothing.
+    pub via: &'a [u8],
+}
+
+/// The longest [`BindingRecord::via`] that is kept, octets: the relay data of eight relays, or of
+/// two that add long identifiers.
+pub const VIA_LEN_MAX: usize = 512;
+
+/// The times of a lease between the two servers (RFC 8156 §7.3); [`AbsTime`](crate::AbsTime) 0
+/// stands for "never".
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PartnerTimes {
+    /// Partner-lifetime: the greatest expiry ever sent to the partner, or to be sent.
+    pub partner_lifetime: crate::AbsTime,
+    /// Acked-partner-lifetime: the greatest expiry that the partner has acknowledged to this
+    /// server, and that this server may rely on (§4.4).
+    pub acked_partner_lifetime: crate::AbsTime,
+    /// Expiration-time: the greatest expiry that this server has acknowledged to the partner, and
+    /// that the partner may rely on.
+    pub expiration_time: crate::AbsTime,
+    /// Partner-raw-clt-time: when the partner last talked to the client, as it said.
+    pub partner_raw_cltt: crate::AbsTime,
+    /// Whether the record holds a change that the partner has not acknowledged.
+    pub unacked: bool,
+}
+
+impl PartnerTimes {
+    /// A lease that no partner knows of.
+    pub const NONE: Self = Self {
+        partner_lifetime: crate::AbsTime(0),
+        acked_partner_lifetime: crate::AbsTime(0),
+        expiration_time: crate::AbsTime(0),
+        partner_raw_cltt: crate::AbsTime(0),
+        unacked: false,
+    };
 }
 
 impl<'a> BindingRecord<'a> {

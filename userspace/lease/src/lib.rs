@@ -5,14 +5,16 @@
 
 pub mod binding;
 pub mod delta;
+pub mod leeway;
 pub mod pool;
 pub mod shard;
 pub mod time;
 
 mod sip;
 
-pub use binding::{BindingRecord, BindingStatus, Lease, LinkKey};
+pub use binding::{BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes, VIA_LEN_MAX};
 pub use delta::BindingDelta;
+pub use leeway::{Answers, Leeway, LifetimeCap, Prefixes, Role};
 pub use pool::{AllocationKey, Pool, PoolCounts, PoolError, PoolSpec, Positions};
 pub use shard::{BindingId, Shard};
 pub use time::AbsTime;

@@ -3,7 +3,8 @@
 use core::net::Ipv6Addr;
 use core::sync::atomic::{AtomicUsize, Ordering};
 use lease::{
-    AbsTime, AllocationKey, BindingRecord, BindingStatus, Lease, LinkKey, Pool, PoolSpec, Shard,
+    AbsTime, AllocationKey, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes, Pool,
+    PoolSpec, Shard,
 };
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::{Mutex, PoisonError};
@@ -53,7 +54,7 @@ fn duid_octets(number: u32) -> [u8; 14] {
     octets
 }
 
-fn put(shards: &mut [Shard], number: u32, expires: u32) {
+fn put(shards: &mut [Shard], number: u32, expires: u32, via: &[u8]) {
     let octets = duid_octets(number);
     shards[usize::from(shard_of(&octets).0)].put(&BindingRecord {
         duid: Duid::new(&octets).expect("14 octets"),
@@ -70,6 +71,12 @@ fn put(shards: &mut [Shard], number: u32, expires: u32) {
         cltt: AbsTime(1),
         status_since: AbsTime(1),
         expires: AbsTime(expires),
+        partner: PartnerTimes {
+            unacked: true,
+            ..PartnerTimes::NONE
+        },
+        accepts_reconfigure: true,
+        via,
     });
 }
 
@@ -79,24 +86,44 @@ fn shards() -> Vec<Shard> {
         .collect()
 }
 
+/// The relay data of a client behind one relay that adds an interface-id, as most do.
+const TYPICAL_VIA: [u8; 80] = [7; 80];
+
 #[test]
 fn a_million_bindings_take_less_than_130_octets_each() {
+    let each = octets_per_binding(&[]);
+    println!("{each} octets per binding");
+    assert!(each <= 130, "{each} octets per binding");
+}
+
+#[test]
+fn relay_data_costs_its_own_length_and_little_more() {
+    let each = octets_per_binding(&TYPICAL_VIA);
+    println!(
+        "{each} octets per binding with {} of relay data",
+        TYPICAL_VIA.len()
+    );
+    assert!(
+        each <= 130 + TYPICAL_VIA.len() + 2,
+        "{each} octets per binding"
+    );
+}
+
+fn octets_per_binding(via: &[u8]) -> usize {
     const BINDINGS: u32 = 1_000_000;
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let before = in_use();
     let mut shards = shards();
     for number in 0..BINDINGS {
-        put(&mut shards, number, 5_000 + number % 4_000);
+        put(&mut shards, number, 5_000 + number % 4_000, via);
     }
     let counted = in_use() - before;
-    let each = counted / BINDINGS as usize;
-    println!("{each} octets per binding");
-    assert!(each <= 130, "{each} octets per binding");
     let said: usize = shards.iter().map(Shard::memory_bytes).sum();
     assert!(
         said.abs_diff(counted) < counted / 20,
         "{said} said, {counted} counted"
     );
+    counted / BINDINGS as usize
 }
 
 #[test]
@@ -105,12 +132,17 @@ fn renewing_and_expiring_and_coming_back_does_not_allocate() {
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let mut shards = shards();
     for number in 0..BINDINGS {
-        put(&mut shards, number, 1_000);
+        put(&mut shards, number, 1_000, &TYPICAL_VIA);
     }
     let before = CALLS.load(Ordering::Relaxed);
     for round in 1..4 {
         for number in 0..BINDINGS {
-            put(&mut shards, number, round * 1_000 + number % 900);
+            put(
+                &mut shards,
+                number,
+                round * 1_000 + number % 900,
+                &TYPICAL_VIA,
+            );
         }
         for shard in &mut shards {
             shard.expire(AbsTime(round * 1_000 + 500), usize::MAX, &mut |_| {});

@@ -145,7 +145,9 @@ mod tests {
     use super::*;
     use engine::{LinkSpec, ModelBuilder, PoolConfig};
     use journal::{Journal, Options, Wake};
-    use lease::{AbsTime, AllocationKey, BindingRecord, BindingStatus, LinkKey, PoolSpec};
+    use lease::{
+        AbsTime, AllocationKey, BindingRecord, BindingStatus, LinkKey, PartnerTimes, PoolSpec,
+    };
     use std::sync::Arc;
     use wire::{Duid, IaKind, Iaid, shard_of};
 
@@ -185,6 +187,9 @@ mod tests {
             cltt: AbsTime(1),
             status_since: AbsTime(1),
             expires: AbsTime(101),
+            partner: PartnerTimes::NONE,
+            accepts_reconfigure: false,
+            via: &[],
         }
     }
 

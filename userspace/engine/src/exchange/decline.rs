@@ -4,7 +4,7 @@
 
 use super::{Exchange, Outcome, return_leases};
 use crate::drop_reason::DropReason;
-use lease::{BindingDelta, BindingId, BindingRecord, BindingStatus};
+use lease::{BindingDelta, BindingId, BindingRecord, BindingStatus, PartnerTimes};
 use wire::IaKind;
 
 pub(super) fn answer(exchange: &mut Exchange<'_>) -> Result<Outcome, DropReason> {
@@ -29,6 +29,9 @@ fn abandon(exchange: &mut Exchange<'_>, id: BindingId) {
         cltt: now,
         status_since: now,
         expires: now.plus(exchange.context.model.quarantine_secs),
+        partner: PartnerTimes::NONE,
+        accepts_reconfigure: false,
+        via: &[],
     };
     exchange.shard.put(&record);
     (exchange.emit)(&BindingDelta::Put {

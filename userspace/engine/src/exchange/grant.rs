@@ -6,7 +6,7 @@ use crate::model::Link;
 use crate::plan::{Hold, IaAnswer, Line, Plan};
 use crate::policy::{self, Policy, Taking};
 use crate::reply;
-use lease::{BindingDelta, BindingRecord, BindingStatus};
+use lease::{BindingDelta, BindingRecord, BindingStatus, PartnerTimes};
 use wire::{Duid, IaKey, IaKind, MessageIndex, MessageType};
 
 /// How the answer to a message differs from the others'.
@@ -147,5 +147,8 @@ fn bound<'d>(
         cltt: now,
         status_since,
         expires: now.plus(line.lifetimes.valid_secs),
+        partner: PartnerTimes::NONE,
+        accepts_reconfigure: false,
+        via: &[],
     })
 }

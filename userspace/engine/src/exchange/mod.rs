@@ -15,9 +15,8 @@ mod tests;
 
 use crate::drop_reason::DropReason;
 use crate::ingress::Parsed;
-use crate::lifetime::LifetimeCap;
 use crate::model::{Link, Model};
-use lease::{AbsTime, BindingDelta, Shard};
+use lease::{AbsTime, BindingDelta, LifetimeCap, Shard};
 use wire::{Duid, MessageType};
 
 /// What an answer depends on besides the message and the bindings.

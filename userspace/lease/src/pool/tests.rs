@@ -1,6 +1,6 @@
 use super::bitmap::Bitmap;
 use super::*;
-use crate::{AbsTime, BindingRecord, BindingStatus, LinkKey};
+use crate::{AbsTime, BindingRecord, BindingStatus, LinkKey, PartnerTimes};
 use core::net::Ipv6Addr;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use proptest::prelude::*;
@@ -51,6 +51,9 @@ fn bind(shard: &mut Shard, ia: &IaKey<'_>, lease: Lease) {
         cltt: AbsTime(1),
         status_since: AbsTime(1),
         expires: AbsTime(2),
+        partner: PartnerTimes::NONE,
+        accepts_reconfigure: false,
+        via: &[],
     });
 }
 

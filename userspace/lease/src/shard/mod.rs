@@ -7,16 +7,20 @@
 //! Invariants: a lease is in at most one binding; every binding is in both tables; every binding
 //! that ends is in the timing wheel. Apart from growth of its tables nothing here allocates.
 
+mod cells;
 mod duids;
 mod slab;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod via;
 mod wheel;
 
-use self::duids::Duids;
+use self::cells::Cells;
+use self::duids::StoredDuid;
 use self::slab::Slab;
 use self::stored::Stored;
+use self::via::StoredVia;
 use self::wheel::Wheel;
 use crate::sip::SipKey;
 use crate::{AbsTime, BindingRecord, Lease};
@@ -34,7 +38,7 @@ pub struct Shard {
     id: ShardId,
     tables: SipKey,
     bindings: Slab<Stored>,
-    duids: Duids,
+    cells: Cells,
     by_ia: HashTable<u32>,
     by_lease: HashTable<u32>,
     wheel: Wheel,
@@ -48,7 +52,7 @@ impl Shard {
             id,
             tables: SipKey::from_seed(seed),
             bindings: Slab::new(),
-            duids: Duids::new(),
+            cells: Cells::new(),
             by_ia: HashTable::new(),
             by_lease: HashTable::new(),
             wheel: Wheel::new(),
@@ -60,12 +64,12 @@ impl Shard {
         let Self {
             tables,
             bindings,
-            duids,
+            cells,
             by_ia,
             by_lease,
             ..
         } = self;
-        by_ia.reserve(additional, |&id| ia_hash(*tables, &bindings[id], duids));
+        by_ia.reserve(additional, |&id| ia_hash(*tables, &bindings[id], cells));
         by_lease.reserve(additional, |&id| lease_hash(*tables, bindings[id].lease()));
     }
 
@@ -91,7 +95,7 @@ impl Shard {
     ) -> impl Iterator<Item = (BindingId, BindingRecord<'s>)> + use<'s, 'k> {
         self.by_ia
             .iter_hash(hash_of_ia(self.tables, ia))
-            .filter(|&&id| self.bindings[id].is_of(ia, &self.duids))
+            .filter(|&&id| self.bindings[id].is_of(ia, &self.cells))
             .filter_map(|&id| Some((BindingId(id), self.get(BindingId(id))?)))
     }
 
@@ -122,7 +126,7 @@ impl Shard {
 
     /// The binding at this place, if there is one.
     pub fn get(&self, id: BindingId) -> Option<BindingRecord<'_>> {
-        self.bindings.get(id.0)?.record(&self.duids)
+        self.bindings.get(id.0)?.record(&self.cells)
     }
 
     /// Inserts a binding, or replaces the one of the same lease at the same place, whoever held
@@ -133,12 +137,14 @@ impl Shard {
         };
         self.wheel.disarm(&mut self.bindings, id);
         let old = self.bindings[id];
-        if old.is_of(&record.ia(), &self.duids) {
-            self.bindings[id] = Stored::new(record, old.duid);
+        let via = old.via.replaced(record.via, &mut self.cells);
+        if old.is_of(&record.ia(), &self.cells) {
+            self.bindings[id] = Stored::new(record, old.duid, via);
         } else {
             self.forget_ia(id);
-            self.duids.remove(old.duid);
-            self.bindings[id] = Stored::new(record, self.duids.insert(record.duid));
+            old.duid.remove(&mut self.cells);
+            let duid = StoredDuid::insert(record.duid, &mut self.cells);
+            self.bindings[id] = Stored::new(record, duid, via);
             self.index_ia(id);
         }
         self.wheel.arm(&mut self.bindings, id);
@@ -151,7 +157,7 @@ impl Shard {
         let Some(stored) = self.bindings.get(id).filter(|stored| stored.is_live()) else {
             return false;
         };
-        let (lease, duid) = (stored.lease(), stored.duid);
+        let (lease, duid, via) = (stored.lease(), stored.duid, stored.via);
         self.wheel.disarm(&mut self.bindings, id);
         self.forget_ia(id);
         if let Ok(entry) = self
@@ -160,7 +166,8 @@ impl Shard {
         {
             entry.remove();
         }
-        self.duids.remove(duid);
+        duid.remove(&mut self.cells);
+        via.remove(&mut self.cells);
         self.bindings.remove(id);
         true
     }
@@ -216,7 +223,7 @@ impl Shard {
     pub fn memory_bytes(&self) -> usize {
         size_of::<Self>()
             + self.bindings.memory_bytes()
-            + self.duids.memory_bytes()
+            + self.cells.memory_bytes()
             + self.by_ia.allocation_size()
             + self.by_lease.allocation_size()
             + self.wheel.memory_bytes()
@@ -231,8 +238,9 @@ impl Shard {
     }
 
     fn insert(&mut self, record: &BindingRecord<'_>) -> u32 {
-        let duid = self.duids.insert(record.duid);
-        let id = self.bindings.insert(Stored::new(record, duid));
+        let duid = StoredDuid::insert(record.duid, &mut self.cells);
+        let via = StoredVia::NONE.replaced(record.via, &mut self.cells);
+        let id = self.bindings.insert(Stored::new(record, duid, via));
         self.index_ia(id);
         let Self {
             tables,
@@ -251,16 +259,16 @@ impl Shard {
         let Self {
             tables,
             bindings,
-            duids,
+            cells,
             by_ia,
             ..
         } = self;
-        let hash = |id: u32| ia_hash(*tables, &bindings[id], duids);
+        let hash = |id: u32| ia_hash(*tables, &bindings[id], cells);
         by_ia.insert_unique(hash(id), id, |&id| hash(id));
     }
 
     fn forget_ia(&mut self, id: u32) {
-        let hash = ia_hash(self.tables, &self.bindings[id], &self.duids);
+        let hash = ia_hash(self.tables, &self.bindings[id], &self.cells);
         if let Ok(entry) = self.by_ia.find_entry(hash, |&other| other == id) {
             entry.remove();
         }
@@ -283,8 +291,8 @@ fn hash_of_ia(tables: SipKey, ia: &IaKey<'_>) -> u64 {
     )
 }
 
-fn ia_hash(tables: SipKey, stored: &Stored, duids: &Duids) -> u64 {
-    stored.ia(duids).map_or(0, |ia| hash_of_ia(tables, &ia))
+fn ia_hash(tables: SipKey, stored: &Stored, cells: &Cells) -> u64 {
+    stored.ia(cells).map_or(0, |ia| hash_of_ia(tables, &ia))
 }
 
 fn lease_hash(tables: SipKey, lease: Lease) -> u64 {

@@ -8,7 +8,7 @@ use core::ops::{Index, IndexMut};
 /// No slot.
 pub(super) const NIL: u32 = u32::MAX;
 
-/// Slots in a chunk: 10 KiB of bindings, so that 256 nearly empty shards cost 3 MB.
+/// Slots in a chunk: 13 KiB of bindings, so that 256 nearly empty shards cost 3 MB.
 pub(super) const CHUNK: usize = 128;
 
 /// What lives in a slab: it can stand empty and then holds the index of the next free slot.

@@ -1,12 +1,14 @@
 //! A binding as it lies in memory.
 
-use super::duids::{Duids, StoredDuid};
+use super::cells::Cells;
+use super::duids::StoredDuid;
 use super::slab::{NIL, Slot};
-use crate::{AbsTime, BindingRecord, BindingStatus, Lease, LinkKey};
+use super::via::StoredVia;
+use crate::{AbsTime, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes};
 use wire::{Duid, IaKey, IaKind, Iaid};
 
-/// A binding without its long DUID. Wide numbers are kept as halves so that it needs no more
-/// alignment than a `u32` and 84 octets hold it.
+/// A binding without its long DUID and its relay data. Wide numbers are kept as halves so that it
+/// needs no more alignment than a `u32` and 104 octets hold it.
 #[derive(Clone, Copy)]
 pub(super) struct Stored {
     addr: [u32; 4],
@@ -21,19 +23,30 @@ pub(super) struct Stored {
     pub(super) next: u32,
     /// The timing wheel's list; `NIL` while not armed.
     pub(super) prev: u32,
+    partner_lifetime: u32,
+    acked_partner_lifetime: u32,
+    expiration_time: u32,
+    partner_raw_cltt: u32,
+    pub(super) via: StoredVia,
     pub(super) duid: StoredDuid,
     len: u8,
     /// `None`: an empty slot.
     status: Option<BindingStatus>,
-    kind: IaKind,
+    flags: u8,
 }
 
-const _: () = assert!(size_of::<Stored>() <= 84);
+const _: () = assert!(size_of::<Stored>() <= 104);
+
+/// It is a delegated prefix.
+const FLAG_PD: u8 = 1;
+const FLAG_UNACKED: u8 = 2;
+const FLAG_ACCEPTS_RECONFIGURE: u8 = 4;
 
 impl Stored {
-    /// The record with its DUID stored as `duid`, not armed.
-    pub(super) fn new(record: &BindingRecord<'_>, duid: StoredDuid) -> Self {
+    /// The record with its DUID and its relay data stored as these, not armed.
+    pub(super) fn new(record: &BindingRecord<'_>, duid: StoredDuid, via: StoredVia) -> Self {
         let addr = record.lease.addr;
+        let flag = |flag: u8, set: bool| if set { flag } else { 0 };
         Self {
             addr: [96, 64, 32, 0].map(|shift| (addr >> shift) as u32),
             link: [32, 0].map(|shift| (record.link.0 >> shift) as u32),
@@ -45,10 +58,28 @@ impl Stored {
             expires: record.expires.0,
             next: NIL,
             prev: NIL,
+            partner_lifetime: record.partner.partner_lifetime.0,
+            acked_partner_lifetime: record.partner.acked_partner_lifetime.0,
+            expiration_time: record.partner.expiration_time.0,
+            partner_raw_cltt: record.partner.partner_raw_cltt.0,
+            via,
             duid,
             len: record.lease.len,
             status: Some(record.status),
-            kind: record.kind,
+            flags: flag(FLAG_PD, record.kind == IaKind::Pd)
+                | flag(FLAG_UNACKED, record.partner.unacked)
+                | flag(FLAG_ACCEPTS_RECONFIGURE, record.accepts_reconfigure),
+        }
+    }
+
+    fn has(&self, flag: u8) -> bool {
+        self.flags & flag != 0
+    }
+
+    fn kind(&self) -> IaKind {
+        match self.has(FLAG_PD) {
+            true => IaKind::Pd,
+            false => IaKind::Na,
         }
     }
 
@@ -70,28 +101,28 @@ impl Stored {
         AbsTime(self.expires)
     }
 
-    pub(super) fn ia<'a>(&'a self, duids: &'a Duids) -> Option<IaKey<'a>> {
+    pub(super) fn ia<'a>(&'a self, cells: &'a Cells) -> Option<IaKey<'a>> {
         Some(IaKey {
-            duid: Duid::new(duids.octets(&self.duid))?,
-            kind: self.kind,
+            duid: Duid::new(self.duid.octets(cells))?,
+            kind: self.kind(),
             iaid: Iaid(self.iaid),
         })
     }
 
     /// Whether it is of this IA; the cheap comparisons first.
-    pub(super) fn is_of(&self, ia: &IaKey<'_>, duids: &Duids) -> bool {
+    pub(super) fn is_of(&self, ia: &IaKey<'_>, cells: &Cells) -> bool {
         self.iaid == ia.iaid.0
-            && self.kind == ia.kind
-            && duids.octets(&self.duid) == ia.duid.octets()
+            && self.kind() == ia.kind
+            && self.duid.octets(cells) == ia.duid.octets()
     }
 
     /// What it says; `None` for an empty slot.
-    pub(super) fn record<'a>(&'a self, duids: &'a Duids) -> Option<BindingRecord<'a>> {
+    pub(super) fn record<'a>(&'a self, cells: &'a Cells) -> Option<BindingRecord<'a>> {
         let [link_high, link_low] = self.link;
         Some(BindingRecord {
             status: self.status?,
-            duid: Duid::new(duids.octets(&self.duid))?,
-            kind: self.kind,
+            duid: Duid::new(self.duid.octets(cells))?,
+            kind: self.kind(),
             iaid: Iaid(self.iaid),
             lease: self.lease(),
             link: LinkKey(u64::from(link_high) << 32 | u64::from(link_low)),
@@ -100,6 +131,15 @@ impl Stored {
             cltt: AbsTime(self.cltt),
             status_since: AbsTime(self.status_since),
             expires: AbsTime(self.expires),
+            partner: PartnerTimes {
+                partner_lifetime: AbsTime(self.partner_lifetime),
+                acked_partner_lifetime: AbsTime(self.acked_partner_lifetime),
+                expiration_time: AbsTime(self.expiration_time),
+                partner_raw_cltt: AbsTime(self.partner_raw_cltt),
+                unacked: self.has(FLAG_UNACKED),
+            },
+            accepts_reconfigure: self.has(FLAG_ACCEPTS_RECONFIGURE),
+            via: self.via.octets(cells),
         })
     }
 }
@@ -116,10 +156,15 @@ impl Slot for Stored {
         expires: 0,
         next: NIL,
         prev: NIL,
+        partner_lifetime: 0,
+        acked_partner_lifetime: 0,
+        expiration_time: 0,
+        partner_raw_cltt: 0,
+        via: StoredVia::NONE,
         duid: StoredDuid::NONE,
         len: 0,
         status: None,
-        kind: IaKind::Na,
+        flags: 0,
     };
 
     fn next_free(&self) -> u32 {

@@ -1,8 +1,9 @@
 use super::slab::CHUNK;
 use super::*;
-use crate::{BindingStatus, LinkKey};
+use crate::{BindingStatus, LinkKey, PartnerTimes, VIA_LEN_MAX};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 use wire::{Duid, IaKind, Iaid};
 
 /// A client of the tests; its number also decides how long its DUID is.
@@ -18,6 +19,15 @@ fn lease(number: u16) -> Lease {
         addr: 0x2001_0db8 << 96 | u128::from(number),
         len: 128,
     }
+}
+
+/// Relay data of all sizes of cells, none among them.
+fn via(number: usize) -> &'static [u8] {
+    static OCTETS: LazyLock<[u8; VIA_LEN_MAX]> =
+        LazyLock::new(|| core::array::from_fn(|at| at as u8));
+    let len = [0, 16, 17, 48, 64, 66, 80, 96, 130, 192, 256, VIA_LEN_MAX][number % 12];
+    let from = number % (VIA_LEN_MAX + 1 - len);
+    &OCTETS[from..from + len]
 }
 
 fn record(octets: &[u8], iaid: u32, lease: Lease, expires: u32) -> BindingRecord<'_> {
@@ -37,6 +47,15 @@ fn record(octets: &[u8], iaid: u32, lease: Lease, expires: u32) -> BindingRecord
         cltt: AbsTime(3),
         status_since: AbsTime(4),
         expires: AbsTime(expires),
+        partner: PartnerTimes {
+            partner_lifetime: AbsTime(5),
+            acked_partner_lifetime: AbsTime(expires),
+            expiration_time: AbsTime(7),
+            partner_raw_cltt: AbsTime(8),
+            unacked: expires.is_multiple_of(2),
+        },
+        accepts_reconfigure: expires.is_multiple_of(3),
+        via: via(expires as usize ^ lease.addr as usize),
     }
 }
 
@@ -77,6 +96,18 @@ fn a_record_comes_back_as_it_was_put() {
         assert_eq!(shard.leases_of(&put.ia()).collect::<Vec<_>>(), [(id, put)]);
     }
     assert_eq!(shard.len(), 7);
+}
+
+#[test]
+fn relay_data_that_is_too_long_is_kept_as_none() {
+    let mut shard = Shard::new(ShardId(3), 1);
+    let octets = duid_octets(0);
+    let put = BindingRecord {
+        via: &[1; VIA_LEN_MAX + 1],
+        ..record(&octets, 1, lease(0), 99)
+    };
+    let id = shard.put(&put);
+    assert_eq!(shard.get(id), Some(BindingRecord { via: &[], ..put }));
 }
 
 #[test]

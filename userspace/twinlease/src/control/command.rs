@@ -3,9 +3,9 @@
 //! Bindings belong to the worker that owns their shard, so nobody else reads them. Each command is
 //! a bounded piece of work between two batches of packets: a page holds at most [`PAGE_MAX`].
 
-use lease::{AbsTime, BindingRecord, BindingStatus, Lease, LinkKey};
+use lease::{AbsTime, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes};
 use tokio::sync::oneshot;
-use wire::{IaKind, Iaid, SHARDS, ShardId};
+use wire::{Duid, IaKind, Iaid, SHARDS, ShardId};
 
 /// Most bindings that one [`Command::ListLeases`] looks at, so that a list over millions never
 /// delays a packet by more than some tens of microseconds.
@@ -126,7 +126,7 @@ fn contains(outer: Lease, inner: Lease) -> bool {
     outer.len <= inner.len && outer.addr & mask == inner.addr & mask
 }
 
-/// A [`BindingRecord`] that owns its DUID and so can leave its worker.
+/// A [`BindingRecord`] that owns its octets and so can leave its worker.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OwnedBinding {
     /// The client's DUID.
@@ -151,6 +151,34 @@ pub struct OwnedBinding {
     pub status_since: AbsTime,
     /// When `status` ends by itself.
     pub expires: AbsTime,
+    /// What the failover partner was told of it and has told.
+    pub partner: PartnerTimes,
+    /// Whether the client takes Reconfigure messages.
+    pub accepts_reconfigure: bool,
+    /// How the client is reached; see [`BindingRecord::via`].
+    pub via: Box<[u8]>,
+}
+
+impl OwnedBinding {
+    /// The record it was made from; `None` if its DUID is none.
+    pub fn record(&self) -> Option<BindingRecord<'_>> {
+        Some(BindingRecord {
+            duid: Duid::new(&self.duid)?,
+            kind: self.kind,
+            iaid: self.iaid,
+            lease: self.lease,
+            link: self.link,
+            status: self.status,
+            preferred_secs: self.preferred_secs,
+            valid_secs: self.valid_secs,
+            cltt: self.cltt,
+            status_since: self.status_since,
+            expires: self.expires,
+            partner: self.partner,
+            accepts_reconfigure: self.accepts_reconfigure,
+            via: &self.via,
+        })
+    }
 }
 
 impl From<BindingRecord<'_>> for OwnedBinding {
@@ -167,6 +195,9 @@ impl From<BindingRecord<'_>> for OwnedBinding {
             cltt: record.cltt,
             status_since: record.status_since,
             expires: record.expires,
+            partner: record.partner,
+            accepts_reconfigure: record.accepts_reconfigure,
+            via: record.via.into(),
         }
     }
 }

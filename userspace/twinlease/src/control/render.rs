@@ -193,7 +193,7 @@ pub fn lease_details(lease: &BindingView) -> String {
         u32::MAX => "infinite".to_owned(),
         _ => format!("{secs} s"),
     };
-    let lines = [
+    let mut lines = vec![
         ("lease", lease.lease.clone()),
         ("kind", lease.kind.clone()),
         ("status", lease.status.clone()),
@@ -207,9 +207,36 @@ pub fn lease_details(lease: &BindingView) -> String {
         ("status since", moment(&lease.status_since)),
         ("expires", moment(&lease.expires)),
     ];
+    if let Some(partner) = &lease.partner {
+        let acked = if partner.unacked { "no" } else { "yes" };
+        lines.push(("acked", acked.into()));
+        let times = [
+            ("partner-lifetime", &partner.partner_lifetime),
+            ("acked-partner-lifetime", &partner.acked_partner_lifetime),
+            ("expiration-time", &partner.expiration_time),
+            ("partner-raw-clt-time", &partner.partner_raw_clt_time),
+        ];
+        let known = times
+            .into_iter()
+            .filter_map(|(name, time)| Some((name, moment(time.as_ref()?))));
+        lines.extend(known);
+    }
+    if lease.accepts_reconfigure {
+        lines.push(("reconfigure", "accepted".into()));
+    }
+    if !lease.via.is_empty() {
+        lines.push(("via", lease.via.clone()));
+    }
+    let width = lines
+        .iter()
+        .map(|(name, _)| name.len())
+        .max()
+        .unwrap_or(0)
+        .max(12);
     let lines: Vec<_> = lines
-        .map(|(name, value)| format!("{name:<12}  {value}"))
-        .into();
+        .into_iter()
+        .map(|(name, value)| format!("{name:<width$}  {value}"))
+        .collect();
     lines.join("\n")
 }
 

@@ -4,7 +4,7 @@
 //! and pools are those of the running config.
 
 use engine::Model;
-use lease::{AbsTime, BindingStatus, Lease, LinkKey, PoolSpec};
+use lease::{AbsTime, BindingStatus, Lease, LinkKey, PartnerTimes, PoolSpec};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::net::Ipv6Addr;
@@ -49,6 +49,36 @@ pub struct BindingView {
     pub status_since: Moment,
     /// When the status ends by itself.
     pub expires: Moment,
+    /// What the failover partner was told of it and has told; absent if nothing ever was.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner: Option<PartnerView>,
+    /// Whether the client takes Reconfigure messages; absent if not.
+    #[serde(default, skip_serializing_if = "core::ops::Not::not")]
+    pub accepts_reconfigure: bool,
+    /// How the client is reached, in hexadecimal with colons: the body of OPTION_LQ_RELAY_DATA
+    /// (RFC 5007 §4.1.2.4), or the client's address alone; absent if that is not kept.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub via: String,
+}
+
+/// The times of a lease between the two servers of a pair (RFC 8156 §7.3); absent: never.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PartnerView {
+    /// Whether the record holds a change that the partner has not acknowledged.
+    pub unacked: bool,
+    /// Greatest expiry sent to the partner, or to be sent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner_lifetime: Option<Moment>,
+    /// Greatest expiry that the partner has acknowledged.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub acked_partner_lifetime: Option<Moment>,
+    /// Greatest expiry that the partner was told is acknowledged here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expiration_time: Option<Moment>,
+    /// When the partner last talked to the client.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub partner_raw_clt_time: Option<Moment>,
 }
 
 /// A moment in two notations.
@@ -89,7 +119,24 @@ impl BindingView {
             cltt: binding.cltt.into(),
             status_since: binding.status_since.into(),
             expires: binding.expires.into(),
+            partner: PartnerView::new(binding.partner),
+            accepts_reconfigure: binding.accepts_reconfigure,
+            via: hex(&binding.via),
         }
+    }
+}
+
+impl PartnerView {
+    /// `None` if no partner ever had to do with the lease.
+    fn new(times: PartnerTimes) -> Option<Self> {
+        let moment = |time: AbsTime| (time != AbsTime(0)).then(|| time.into());
+        (times != PartnerTimes::NONE).then(|| Self {
+            unacked: times.unacked,
+            partner_lifetime: moment(times.partner_lifetime),
+            acked_partner_lifetime: moment(times.acked_partner_lifetime),
+            expiration_time: moment(times.expiration_time),
+            partner_raw_clt_time: moment(times.partner_raw_cltt),
+        })
     }
 }
 

@@ -144,7 +144,7 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lease::{BindingRecord, BindingStatus, Lease, LinkKey};
+    use lease::{BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes};
     use wire::{Duid, IaKind, Iaid, shard_of};
 
     /// A shard with so many bindings that end one second after the other, from 100 on.
@@ -168,6 +168,9 @@ mod tests {
                 cltt: AbsTime(n),
                 status_since: AbsTime(n),
                 expires: AbsTime(100 + n),
+                partner: PartnerTimes::NONE,
+                accepts_reconfigure: false,
+                via: &[],
             });
         }
         shard

@@ -243,19 +243,7 @@ async fn ask<T>(
 }
 
 fn matches(filter: &Filter, binding: &OwnedBinding) -> bool {
-    Duid::new(&binding.duid).is_some_and(|duid| {
-        filter.matches(&lease::BindingRecord {
-            duid,
-            kind: binding.kind,
-            iaid: binding.iaid,
-            lease: binding.lease,
-            link: binding.link,
-            status: binding.status,
-            preferred_secs: binding.preferred_secs,
-            valid_secs: binding.valid_secs,
-            cltt: binding.cltt,
-            status_since: binding.status_since,
-            expires: binding.expires,
-        })
-    })
+    binding
+        .record()
+        .is_some_and(|record| filter.matches(&record))
 }

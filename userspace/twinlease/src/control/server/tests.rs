@@ -6,7 +6,8 @@ use crate::control::command::{Busy, Command, Page, WorkerHandle};
 use crate::control::view::{BindingView, LeasePage, OUTSIDE};
 use engine::{LinkSpec, ModelBuilder, PoolConfig};
 use lease::{
-    AbsTime, AllocationKey, BindingRecord, BindingStatus, Lease, LinkKey, PoolSpec, Shard,
+    AbsTime, AllocationKey, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes, PoolSpec,
+    Shard,
 };
 use std::collections::BTreeSet;
 use std::os::unix::fs::PermissionsExt;
@@ -123,6 +124,9 @@ fn fill(shards: &mut [Shard], model: &Model, clients: u16) {
             cltt: AbsTime(1000),
             status_since: AbsTime(1000),
             expires: AbsTime(1120),
+            partner: PartnerTimes::NONE,
+            accepts_reconfigure: false,
+            via: &[],
         });
     };
     for client in 0..clients {
