@@ -10,6 +10,7 @@
 
 pub mod drop_reason;
 pub mod exchange;
+pub mod handover;
 pub mod ingress;
 pub mod lifetime;
 pub mod model;
@@ -21,6 +22,7 @@ mod reply;
 
 pub use drop_reason::DropReason;
 pub use exchange::{Context, Outcome, answer};
+pub use handover::Handover;
 pub use ingress::{Ingress, InterfaceId, Parsed, parse};
 pub use lease::LifetimeCap;
 pub use lifetime::Lifetimes;

@@ -140,21 +140,26 @@ fn adopt_one(
     if is_reserved_for(model, record) {
         return Some(Place::Claimed);
     }
-    model.hold_reserved(lease);
+    model.reservations().hold(lease);
     Some(match served {
         Some(served) if !served.pool.is_reserved(lease) => {
-            if served.pool.adopt(shard, lease) {
+            if served.pool.adopt(shard.id(), lease) {
                 Place::Claimed
             } else {
                 Place::Taken
             }
         }
-        _ => Place::Outside,
+        _ => {
+            for other in model.pools_touching(lease) {
+                other.pool.block(lease);
+            }
+            Place::Outside
+        }
     })
 }
 
 /// Whether the lease is reserved for the client that holds it.
-fn is_reserved_for(model: &Model, record: &BindingRecord<'_>) -> bool {
+pub(crate) fn is_reserved_for(model: &Model, record: &BindingRecord<'_>) -> bool {
     let Some(link) = model.link_by_key(record.link) else {
         return false;
     };

@@ -6,7 +6,7 @@
 use core::fmt;
 
 /// A 128-bit secret.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) struct SipKey {
     k0: u64,
     k1: u64,

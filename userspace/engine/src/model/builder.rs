@@ -187,10 +187,24 @@ impl ModelBuilder {
     /// # Errors
     /// [`ModelError`]: the first thing found that cannot be served.
     pub fn build(self) -> Result<Model, ModelError> {
+        self.build_with(None)
+    }
+
+    /// A model that is to follow `before`. Pools and reservations that are the same in both are
+    /// shared with it, so that what is bound in them stays bound; the others begin empty and are
+    /// filled by a [`Handover`](crate::Handover) before the model is used.
+    ///
+    /// # Errors
+    /// As [`build`](Self::build).
+    pub fn build_successor(self, before: &Model) -> Result<Model, ModelError> {
+        self.build_with(Some(before))
+    }
+
+    fn build_with(self, before: Option<&Model>) -> Result<Model, ModelError> {
         check_duid(&self.server_duid)?;
         check_lifetimes("server", self.lifetimes)?;
         let shared_options = Arc::new(encode("server", &self.options)?);
-        let (reservations, reserved) = self.reservations()?;
+        let (reservations, reserved) = self.reservations(before)?;
         let mut model = Model {
             server_duid: self.server_duid.clone().into_boxed_slice(),
             preference: self.preference,
@@ -203,15 +217,20 @@ impl ModelBuilder {
             relayed: self.link_addresses()?,
             pools: Vec::new(),
             ranges: Vec::new(),
+            reservations_inherited: before
+                .is_some_and(|before| Arc::ptr_eq(&before.reservations, &reservations)),
             reservations,
         };
+        let heirs = before.map(Heirs::new).unwrap_or_default();
         for ((index, spec), clients) in (0..).zip(&self.links).zip(reserved.clients) {
             let key = link_key(&spec.name);
             if model.keys.insert(key.0, LinkId(index)).is_some() {
                 return Err(ModelError::LinkTwice(spec.name.clone()));
             }
-            let address_pools = self.add_pools(&mut model, index, IaKind::Na, &reserved.leases)?;
-            let prefix_pools = self.add_pools(&mut model, index, IaKind::Pd, &reserved.leases)?;
+            let address_pools =
+                self.add_pools(&mut model, index, IaKind::Na, &reserved.leases, &heirs)?;
+            let prefix_pools =
+                self.add_pools(&mut model, index, IaKind::Pd, &reserved.leases, &heirs)?;
             let options = if spec.options == OptionValues::default() {
                 Arc::clone(&shared_options)
             } else {
@@ -273,6 +292,7 @@ impl ModelBuilder {
         link: u32,
         kind: IaKind,
         reserved: &[Lease],
+        heirs: &Heirs<'_>,
     ) -> Result<Box<[PoolId]>, ModelError> {
         let spec = &self.links[link as usize];
         let mut ids = Vec::new();
@@ -288,11 +308,19 @@ impl ModelBuilder {
                 .extend(reserved_within(reserved, &pool_spec));
             // What outlives a restart and is the same on a partner: where the pool begins.
             let salt = fold(pool_spec.first) ^ u64::from(pool_spec.unit_len);
-            let pool = Pool::new(pool_spec, &self.key, salt)
-                .map_err(|error| ModelError::Pool(spec.name.clone(), error))?;
+            let inherited = heirs.pool(&pool_spec, &self.key, salt);
+            let (pool, inherited) = match inherited {
+                Some(pool) => (pool, true),
+                None => {
+                    let pool = Pool::new(pool_spec, &self.key, salt)
+                        .map_err(|error| ModelError::Pool(spec.name.clone(), error))?;
+                    (Arc::new(pool), false)
+                }
+            };
             ids.push(PoolId(model.pools.len() as u32));
             model.pools.push(ServedPool {
                 pool,
+                inherited,
                 link: LinkId(link),
                 lifetimes,
             });
@@ -301,7 +329,11 @@ impl ModelBuilder {
     }
 
     /// All reservations in the order of their leases, and whose they are, link by link.
-    fn reservations(&self) -> Result<(Reservations, Reserved), ModelError> {
+    /// Those of the model before, if they are the same.
+    fn reservations(
+        &self,
+        before: Option<&Model>,
+    ) -> Result<(Arc<Reservations>, Reserved), ModelError> {
         let mut flat: Vec<(Lease, Lifetimes, usize, &ReservationSpec)> = Vec::new();
         for (index, link) in self.links.iter().enumerate() {
             for spec in &link.reservations {
@@ -346,15 +378,46 @@ impl ModelBuilder {
                 return Err(ModelError::ReservationTwice(link, duid.unwrap_or_default()));
             }
         }
+        let same = before.filter(|before| {
+            before.reservations.len() == flat.len()
+                && flat.iter().all(|(lease, lifetimes, link, spec)| {
+                    let key = link_key(&self.links[*link].name);
+                    before.has_reservation(key, &spec.duid, *lease, *lifetimes)
+                })
+        });
         let leases = flat.iter().map(|(lease, ..)| *lease).collect();
+        if let Some(before) = same {
+            let reservations = Arc::clone(&before.reservations);
+            return Ok((reservations, Reserved { leases, clients }));
+        }
         let reservations = flat
             .into_iter()
             .map(|(lease, lifetimes, ..)| Reservation::new(lease, lifetimes))
             .collect();
         Ok((
-            Reservations::new(reservations),
+            Arc::new(Reservations::new(reservations)),
             Reserved { leases, clients },
         ))
+    }
+}
+
+/// The pools of the model before, by where they begin.
+#[derive(Default)]
+struct Heirs<'m>(HashMap<(u128, u8), &'m Arc<Pool>>);
+
+impl<'m> Heirs<'m> {
+    fn new(before: &'m Model) -> Self {
+        let pools = before.pools.iter().map(|served| {
+            let spec = served.pool.spec();
+            ((spec.first, spec.unit_len), &served.pool)
+        });
+        Self(pools.collect())
+    }
+
+    /// The pool that draws as one made of these would.
+    fn pool(&self, spec: &PoolSpec, key: &AllocationKey, salt: u64) -> Option<Arc<Pool>> {
+        let pool = *self.0.get(&(spec.first, spec.unit_len))?;
+        pool.is_made_of(spec, key, salt).then(|| Arc::clone(pool))
     }
 }
 

@@ -14,8 +14,8 @@ pub use self::builder::{LinkSpec, ModelBuilder, ModelError, PoolConfig, Reservat
 pub(crate) use self::options::EncodedOptions;
 pub use self::options::{OptionError, OptionValues};
 use self::prefix_table::{PrefixTable, covers};
-use self::reservation::Reservations;
 pub(crate) use self::reservation::{Reservation, ReservationId};
+use self::reservation::{Reservations, span};
 use crate::ingress::InterfaceId;
 use crate::lifetime::Lifetimes;
 use lease::{Lease, LinkKey, Pool};
@@ -40,7 +40,9 @@ pub struct Model {
     pools: Vec<ServedPool>,
     /// First and last address of each pool, ascending, disjoint.
     ranges: Vec<(u128, u128, PoolId)>,
-    reservations: Reservations,
+    reservations: Arc<Reservations>,
+    /// The model before had the same reservations, so their holders are counted already.
+    reservations_inherited: bool,
 }
 
 /// Position of a link in [`Model::links`]; valid for the model that gave it.
@@ -66,7 +68,9 @@ pub struct Link {
 /// A pool with the link it serves and the lifetimes of its leases.
 #[derive(Debug)]
 pub struct ServedPool {
-    pub(crate) pool: Pool,
+    pub(crate) pool: Arc<Pool>,
+    /// The model before served the same pool: what is bound in it is known already.
+    pub(crate) inherited: bool,
     pub(crate) link: LinkId,
     pub(crate) lifetimes: Lifetimes,
 }
@@ -118,9 +122,34 @@ impl Model {
         if self.reservations.len() > 0 {
             self.reservations.release(lease);
         }
-        if let Some(served) = self.pool_of(lease) {
+        for served in self.pools_touching(lease) {
             served.pool.release(lease);
         }
+    }
+
+    /// The pools in whose range the lease lies, wholly or in part.
+    pub(crate) fn pools_touching(&self, lease: Lease) -> impl Iterator<Item = &ServedPool> {
+        let (first, last) = span(lease);
+        let from = self.ranges.partition_point(|(_, end, _)| *end < first);
+        let reached = self.ranges[from..].iter();
+        reached
+            .take_while(move |(begin, ..)| *begin <= last)
+            .map(|(_, _, id)| self.pool(*id))
+    }
+
+    pub(crate) fn reservations(&self) -> &Reservations {
+        &self.reservations
+    }
+
+    /// Whether the holders of reservations are those that the model before counted.
+    pub(crate) fn reservations_are_inherited(&self) -> bool {
+        self.reservations_inherited
+    }
+
+    /// Whether a model made of another one knows all that is bound from the start: every pool and
+    /// reservation is the other's, or there is a pool less.
+    pub fn needs_no_walk(&self) -> bool {
+        self.reservations_inherited && self.pools.iter().all(|served| served.inherited)
     }
 
     /// The link that the interface serves clients on directly.
@@ -156,9 +185,22 @@ impl Model {
         Some(self.reservations.get(id))
     }
 
-    /// Notes that a client which `lease` is not reserved for holds it.
-    pub(crate) fn hold_reserved(&self, lease: Lease) {
-        self.reservations.hold(lease);
+    /// Whether `lease` is reserved there for this client, with these lifetimes.
+    fn has_reservation(
+        &self,
+        link: LinkKey,
+        duid: &[u8],
+        lease: Lease,
+        lifetimes: Lifetimes,
+    ) -> bool {
+        let client = self
+            .link_by_key(link)
+            .and_then(|link| link.reservations.get(duid));
+        let reserved = client.into_iter().flat_map(|c| [c.address, c.prefix]);
+        reserved.flatten().any(|id| {
+            let there = self.reservations.get(id);
+            there.lease == lease && there.lifetimes == lifetimes
+        })
     }
 
     /// Whether the address or prefix belongs on the link: it lies in one of the link's prefixes

@@ -37,7 +37,7 @@ pub(crate) struct ReservationId(pub(super) u32);
 
 /// All reservations, in the order of their leases, none overlapping another.
 #[derive(Debug, Default)]
-pub(super) struct Reservations(Box<[Reservation]>);
+pub(crate) struct Reservations(Box<[Reservation]>);
 
 impl Reservations {
     /// From reservations in ascending order that do not overlap.
@@ -49,12 +49,12 @@ impl Reservations {
         &self.0[id.0 as usize]
     }
 
-    pub(super) fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         self.0.len()
     }
 
     /// Another client than the reservation's holds `lease`.
-    pub(super) fn hold(&self, lease: Lease) {
+    pub(crate) fn hold(&self, lease: Lease) {
         for reservation in self.overlapping(lease) {
             reservation.foreign_holders.fetch_add(1, Ordering::AcqRel);
         }
@@ -62,7 +62,7 @@ impl Reservations {
 
     /// Whoever held `lease` does so no longer. The own client's lease leaves the count at 0,
     /// because it is not given while anybody else is counted.
-    pub(super) fn release(&self, lease: Lease) {
+    pub(crate) fn release(&self, lease: Lease) {
         for reservation in self.overlapping(lease) {
             // Fails only at 0, where there is nothing to count down.
             let _was = reservation.foreign_holders.fetch_update(
@@ -71,6 +71,11 @@ impl Reservations {
                 |holders| holders.checked_sub(1),
             );
         }
+    }
+
+    /// Whether any of them shares an address with `lease`.
+    pub(crate) fn overlap(&self, lease: Lease) -> bool {
+        self.overlapping(lease).next().is_some()
     }
 
     fn overlapping(&self, lease: Lease) -> impl Iterator<Item = &Reservation> {

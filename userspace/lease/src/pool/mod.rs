@@ -14,6 +14,9 @@
 
 mod bitmap;
 mod dense;
+mod misfit;
+#[cfg(test)]
+mod misfit_tests;
 mod permutation;
 mod reserved;
 mod sparse;
@@ -22,6 +25,7 @@ mod spec;
 mod tests;
 
 use self::dense::Dense;
+use self::misfit::{Misfits, Span};
 use self::reserved::Reserved;
 use self::sparse::Sparse;
 pub use self::spec::{PoolError, PoolSpec};
@@ -85,6 +89,7 @@ pub struct Pool {
     reserved: Reserved,
     positions: SipKey,
     store: Store,
+    misfits: Misfits,
 }
 
 #[derive(Debug)]
@@ -116,7 +121,14 @@ impl Pool {
             spec,
             reserved,
             store,
+            misfits: Misfits::default(),
         })
+    }
+
+    /// Whether [`new`](Self::new) with these arguments would make a pool that draws the same
+    /// leases in the same way: then this one can go on in its place, with all that is bound in it.
+    pub fn is_made_of(&self, spec: &PoolSpec, key: &AllocationKey, salt: u64) -> bool {
+        self.spec == *spec && self.positions == SipKey::new(key.0).derive(salt, PURPOSE_POSITION)
     }
 
     /// What it was made from.
@@ -198,7 +210,8 @@ impl Pool {
             Store::Sparse(sparse) => {
                 let free = sparse.owner(position) == shard.id()
                     && !shard.holds(lease)
-                    && !sparse.is_foreign(shard.id(), position);
+                    && !sparse.is_foreign(shard.id(), position)
+                    && !self.misfits.cover(position);
                 if free {
                     sparse.count_bound();
                 }
@@ -207,7 +220,7 @@ impl Pool {
         }
     }
 
-    /// Takes the lease of a binding that is already in `shard`'s table: once for each binding
+    /// Takes the lease of a binding that is already in the table of `shard`: once for each binding
     /// after recovery, before anything is served. `false` if another binding has it or it is not
     /// (or no longer) the pool's to give; the binding then lives outside the pool until it ends
     /// and must not be [`release`](Self::release)d into it.
@@ -218,20 +231,44 @@ impl Pool {
     /// and an own one cannot be taken for the same position, adopt all those whose
     /// [`owner`](Self::owner) is another shard first, in every shard, and the rest after.
     #[must_use]
-    pub fn adopt(&self, shard: &Shard, lease: Lease) -> bool {
+    pub fn adopt(&self, shard: ShardId, lease: Lease) -> bool {
         let Some(position) = self.drawable(lease) else {
             return false;
         };
         match &self.store {
             Store::Dense(dense) => dense.take(position),
-            Store::Sparse(sparse) => sparse.adopt(shard.id(), position),
+            Store::Sparse(sparse) => sparse.adopt(shard, position),
         }
     }
 
+    /// Keeps from being drawn whatever overlaps `lease`, which is bound and none of this pool's
+    /// own: it has another length, from before the range was cut as it is now. Once for each
+    /// such binding, until it is [`release`](Self::release)d.
+    pub fn block(&self, lease: Lease) {
+        let Some(span) = self.misfit_span(lease) else {
+            return;
+        };
+        self.misfits.enter(span, || match &self.store {
+            Store::Dense(dense) => self.dense_positions(span).fold(true, |whole, position| {
+                let taken = dense.take(position);
+                whole && taken
+            }),
+            Store::Sparse(_) => true,
+        });
+    }
+
     /// Gives back what [`claim`](Self::claim), [`claim_exact`](Self::claim_exact) or
-    /// [`adopt`](Self::adopt) took; once for each. Reserved leases and those of other pools are
-    /// left alone.
+    /// [`adopt`](Self::adopt) took, or [`block`](Self::block) kept; once for each. Reserved leases
+    /// and those outside of the pool are left alone.
     pub fn release(&self, lease: Lease) {
+        if let Some(span) = self.misfit_span(lease) {
+            self.misfits.leave(span, || {
+                if let Store::Dense(dense) = &self.store {
+                    self.dense_positions(span)
+                        .for_each(|position| dense.release(position));
+                }
+            });
+        }
         let Some(position) = self.drawable(lease) else {
             return;
         };
@@ -239,6 +276,12 @@ impl Pool {
             Store::Dense(dense) => dense.release(position),
             Store::Sparse(sparse) => sparse.release(position),
         }
+    }
+
+    /// Whether each binding is counted, so that [`adopt`](Self::adopt) must be called once and not
+    /// more often: `false` for a lease of a dense pool, of which a bit is set, once or again.
+    pub fn counts_adoption(&self, lease: Lease) -> bool {
+        !self.contains(lease) || matches!(self.store, Store::Sparse(_))
     }
 
     /// How full it is.
@@ -263,6 +306,19 @@ impl Pool {
         self.spec
             .position_of(lease)
             .filter(|&position| !self.reserved.contains(position))
+    }
+
+    /// The positions that `lease` overlaps, if it is none of the pool's own and overlaps any.
+    fn misfit_span(&self, lease: Lease) -> Option<Span> {
+        if self.contains(lease) {
+            return None;
+        }
+        self.spec.positions_touching(lease)
+    }
+
+    /// Those of a span that are not reserved.
+    fn dense_positions(&self, (from, to): Span) -> impl Iterator<Item = u64> {
+        (from..=to).filter(|position| !self.reserved.contains(*position))
     }
 
     /// The lowest bit that a position must have for its address to be `among` those asked for.
@@ -295,6 +351,7 @@ impl Pool {
                     && !self.reserved.contains(position)
                     && !shard.holds(self.spec.lease_at(position))
                     && !sparse.is_foreign(shard.id(), position)
+                    && !self.misfits.cover(position)
             })
     }
 }

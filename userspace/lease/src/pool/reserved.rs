@@ -1,6 +1,6 @@
 //! Positions that are never drawn: reserved interface identifiers and configured reservations.
 
-use super::spec::{PoolSpec, host_mask};
+use super::spec::PoolSpec;
 use wire::IaKind;
 
 /// Interface identifiers that no server may assign (RFC 9915 §13.1): the IANA registry that
@@ -28,10 +28,7 @@ impl Reserved {
         let mut blocks: Vec<(u64, u64)> = spec
             .reserved
             .iter()
-            .filter_map(|lease| {
-                let start = lease.addr & !host_mask(lease.len);
-                overlap(spec, start, start | host_mask(lease.len))
-            })
+            .filter_map(|lease| spec.positions_touching(*lease))
             .collect();
         if spec.kind == IaKind::Na {
             // At most 2^64 addresses side by side lie in at most two /64s.

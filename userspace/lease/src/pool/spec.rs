@@ -137,6 +137,16 @@ impl PoolSpec {
         (position < self.count).then_some(position as u64)
     }
 
+    /// First and last number of the leases that share an address with `lease`.
+    pub(super) fn positions_touching(&self, lease: Lease) -> Option<(u64, u64)> {
+        let first = (lease.addr & !host_mask(lease.len)).max(self.first);
+        let last = (lease.addr | host_mask(lease.len)).min(self.last());
+        if first > last {
+            return None;
+        }
+        Some((self.position_over(first)?, self.position_over(last)?))
+    }
+
     /// The lease with this number.
     pub(super) fn lease_at(&self, position: u64) -> Lease {
         Lease {

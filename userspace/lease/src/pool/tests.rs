@@ -14,21 +14,21 @@ fn addresses(first: &str, last: &str) -> PoolSpec {
     PoolSpec::addresses(parse(first), parse(last)).expect("a range")
 }
 
-fn prefixes(first: &str, len: u8, delegated_len: u8) -> PoolSpec {
+pub(super) fn prefixes(first: &str, len: u8, delegated_len: u8) -> PoolSpec {
     let addr = first.parse::<Ipv6Addr>().expect("a prefix").to_bits();
     PoolSpec::prefixes(Lease { addr, len }, delegated_len).expect("a prefix pool")
 }
 
-fn pool(spec: PoolSpec) -> Pool {
+pub(super) fn pool(spec: PoolSpec) -> Pool {
     Pool::new(spec, &KEY, 1).expect("a pool")
 }
 
-fn shard(id: u8) -> Shard {
+pub(super) fn shard(id: u8) -> Shard {
     Shard::new(ShardId(id), u64::from(id))
 }
 
 /// IA number `number` of a client that exists for its sake.
-fn with_ia<T>(number: u32, f: impl FnOnce(&IaKey<'_>) -> T) -> T {
+pub(super) fn with_ia<T>(number: u32, f: impl FnOnce(&IaKey<'_>) -> T) -> T {
     let mut octets = [0, 3, 0, 1, 2, 0, 0, 0, 0, 0];
     octets[6..].copy_from_slice(&number.to_be_bytes());
     f(&IaKey {
@@ -334,9 +334,9 @@ fn a_foreign_lease_is_refused_as_a_hint_and_left_alone_after_recovery() {
         let lease = pool.offer(&owner, ia).expect("an empty pool");
         assert!(!pool.claim_exact(&holder, lease));
         bind(&mut holder, ia, lease);
-        assert!(pool.adopt(&holder, lease));
-        assert!(!pool.adopt(&shard(3), lease), "two holders");
-        assert!(!pool.adopt(&owner, lease), "two holders");
+        assert!(pool.adopt(holder.id(), lease));
+        assert!(!pool.adopt(ShardId(3), lease), "two holders");
+        assert!(!pool.adopt(owner.id(), lease), "two holders");
         assert_eq!(pool.counts().bound, 1);
         assert!(!pool.claim_exact(&owner, lease));
         assert_ne!(pool.offer(&owner, ia), Some(lease));

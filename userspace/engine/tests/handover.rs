@@ -1,0 +1,394 @@
+//! Models that follow one another while two workers answer: whatever happens in whichever order, no
+//! two bindings share an address, nothing is given before its end is committed, and in the end
+//! every pool is empty.
+
+#![expect(clippy::unwrap_used, reason = "what fails here fails the test")]
+
+use core::net::Ipv6Addr;
+use engine::{
+    Context, Handover, Ingress, InterfaceId, LifetimeCap, Lifetimes, LinkSpec, Model, ModelBuilder,
+    Outcome, PoolConfig, ReservationSpec, answer, expire, parse,
+};
+use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
+use proptest::prelude::*;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use wire::{SHARDS, ShardId};
+
+const SERVER: [u8; 4] = [0, 3, 0, 1];
+const CLIENTS: u8 = 8;
+const WORKERS: usize = 2;
+const MODELS: usize = 8;
+const KEY: [u8; 16] = [3; 16];
+
+fn duid(client: u8) -> [u8; 5] {
+    [0, 3, 0, 1, client]
+}
+
+fn lease(text: &str, len: u8) -> Lease {
+    Lease {
+        addr: text.parse::<Ipv6Addr>().unwrap().to_bits(),
+        len,
+    }
+}
+
+fn addresses(first: &str, last: &str) -> PoolConfig {
+    PoolConfig {
+        spec: PoolSpec::addresses(first.parse().unwrap(), last.parse().unwrap()).unwrap(),
+        lifetimes: None,
+    }
+}
+
+fn prefixes(text: &str, len: u8, delegated: u8) -> PoolConfig {
+    PoolConfig {
+        spec: PoolSpec::prefixes(lease(text, len), delegated).unwrap(),
+        lifetimes: None,
+    }
+}
+
+fn reserve(client: u8, address: Option<&str>, prefix: Option<Lease>) -> ReservationSpec {
+    ReservationSpec {
+        duid: duid(client).to_vec(),
+        address: address.map(|text| text.parse().unwrap()),
+        prefix,
+        ..ReservationSpec::default()
+    }
+}
+
+/// Ranges that stay, move, are cut anew, go, and come back with other kinds of leases.
+fn builder(number: usize) -> ModelBuilder {
+    let low = || addresses("2001:db8:1::4", "2001:db8:1::b");
+    let (pools, reservations) = match number {
+        0 => (vec![low(), prefixes("2001:db8:8000::", 48, 51)], vec![]),
+        1 => (vec![low(), prefixes("2001:db8:8000::", 48, 52)], vec![]),
+        2 => (
+            vec![
+                addresses("2001:db8:1::8", "2001:db8:1::13"),
+                prefixes("2001:db8:8000::", 48, 51),
+            ],
+            vec![reserve(0, None, Some(lease("2001:db8:8000:4000::", 51)))],
+        ),
+        3 => (vec![low()], vec![]),
+        4 => (
+            vec![low(), prefixes("2001:db8:8000::", 47, 50)],
+            vec![reserve(1, Some("2001:db8:1::6"), None)],
+        ),
+        5 => (vec![low(), prefixes("2001:db8:8000::", 33, 64)], vec![]),
+        6 => (
+            vec![addresses("2001:db8:8000::1000", "2001:db8:8000::1007")],
+            vec![],
+        ),
+        _ => (
+            vec![low(), prefixes("2001:db8:8000::", 48, 51)],
+            vec![
+                reserve(2, Some("2001:db8:1::6"), None),
+                reserve(3, Some("2001:db8:1::b"), None),
+            ],
+        ),
+    };
+    let link = LinkSpec {
+        name: "access".to_owned(),
+        interface: Some(InterfaceId(0)),
+        pools,
+        reservations,
+        ..LinkSpec::default()
+    };
+    ModelBuilder::new(&SERVER, AllocationKey::new(KEY))
+        .lifetimes(Lifetimes {
+            preferred_secs: 100,
+            valid_secs: 200,
+        })
+        .quarantine_secs(50)
+        .bind_on_renew(true)
+        .link(link)
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// A client sends a message of this type with an IA_NA, an IA_PD or both, naming what it has.
+    Message(u8, u8, bool, bool),
+    /// The records of a worker are committed.
+    Commit(usize),
+    /// A reload begins, unless one is under way.
+    Reload(usize),
+    /// A worker walks some of its bindings.
+    Walk(usize, usize),
+    /// All workers switch, if all walks are through.
+    Switch,
+    /// Time passes and leases end.
+    Pause(u32),
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let types = prop::sample::select(vec![1_u8, 3, 3, 3, 5, 6, 8, 8, 9]);
+    prop_oneof![
+        12 => (0..CLIENTS, types, any::<bool>(), any::<bool>())
+            .prop_map(|(client, msg_type, na, pd)| Step::Message(client, msg_type, na, pd)),
+        3 => (0..WORKERS).prop_map(Step::Commit),
+        2 => (0..MODELS).prop_map(Step::Reload),
+        6 => (0..WORKERS, 1_usize..200).prop_map(|(worker, slices)| Step::Walk(worker, slices)),
+        2 => Just(Step::Switch),
+        1 => (1_u32..150).prop_map(Step::Pause),
+    ]
+}
+
+struct Worker {
+    model: Arc<Model>,
+    shards: Vec<Shard>,
+    pending: VecDeque<(ShardId, Lease)>,
+    handover: Option<(Handover, usize, u32)>,
+}
+
+impl Worker {
+    /// What the server's workers do with every change.
+    fn record(
+        pending: &mut VecDeque<(ShardId, Lease)>,
+        handover: &mut Option<(Handover, usize, u32)>,
+        delta: &BindingDelta<'_>,
+    ) {
+        if let Some((handover, ..)) = handover {
+            handover.note(delta);
+        }
+        if let BindingDelta::Remove { shard, lease } = delta {
+            pending.push_back((*shard, *lease));
+        }
+    }
+
+    fn commit(&mut self) {
+        while let Some((_, lease)) = self.pending.pop_front() {
+            if let Some((handover, ..)) = &mut self.handover {
+                handover.release(lease);
+            }
+            self.model.release(lease);
+        }
+    }
+
+    fn begin(&mut self, next: &Arc<Model>) {
+        let mut handover = Handover::new(Arc::clone(next));
+        for (shard, lease) in &self.pending {
+            handover.hold(*shard, *lease);
+        }
+        self.handover = Some((handover, 0, 0));
+    }
+
+    fn walk(&mut self, slices: usize) {
+        let Some((handover, at, from)) = &mut self.handover else {
+            return;
+        };
+        for _ in 0..slices {
+            let Some(shard) = self.shards.get(*at) else {
+                return;
+            };
+            match handover.walk(shard, *from, 1) {
+                Some(next) => *from = next,
+                None => (*at, *from) = (*at + 1, 0),
+            }
+        }
+    }
+
+    fn is_through(&self) -> bool {
+        let walked = |(_, at, _): &(Handover, usize, u32)| *at == self.shards.len();
+        self.handover.as_ref().is_some_and(walked)
+    }
+}
+
+struct Server {
+    workers: Vec<Worker>,
+    now: AbsTime,
+}
+
+impl Server {
+    fn new() -> Self {
+        let model = Arc::new(builder(0).build().unwrap());
+        let worker = |index: usize| Worker {
+            model: Arc::clone(&model),
+            shards: (0..SHARDS)
+                .filter(|id| id % WORKERS == index)
+                .map(|id| Shard::new(ShardId(id as u8), 5))
+                .collect(),
+            pending: VecDeque::new(),
+            handover: None,
+        };
+        Self {
+            workers: (0..WORKERS).map(worker).collect(),
+            now: AbsTime(1_000),
+        }
+    }
+
+    fn take(&mut self, step: &Step) {
+        match *step {
+            Step::Message(client, msg_type, na, pd) => self.message(client, msg_type, na, pd),
+            Step::Commit(worker) => self.workers[worker].commit(),
+            Step::Reload(number) if self.workers[0].handover.is_none() => {
+                let before = &self.workers[0].model;
+                let next = Arc::new(builder(number).build_successor(before).unwrap());
+                self.workers.iter_mut().for_each(|w| w.begin(&next));
+            }
+            Step::Reload(_) => {}
+            Step::Walk(worker, slices) => self.workers[worker].walk(slices),
+            Step::Switch => self.switch(),
+            Step::Pause(secs) => {
+                self.now = AbsTime(self.now.0 + secs);
+                self.expire();
+            }
+        }
+    }
+
+    fn switch(&mut self) {
+        if !self.workers.iter().all(Worker::is_through) {
+            return;
+        }
+        for worker in &mut self.workers {
+            let (handover, ..) = worker.handover.take().unwrap();
+            worker.model = Arc::clone(handover.next());
+        }
+    }
+
+    fn expire(&mut self) {
+        for worker in &mut self.workers {
+            let (pending, handover) = (&mut worker.pending, &mut worker.handover);
+            for shard in &mut worker.shards {
+                expire(shard, self.now, usize::MAX, &mut |delta| {
+                    Worker::record(pending, handover, delta);
+                });
+            }
+        }
+    }
+
+    fn message(&mut self, client: u8, msg_type: u8, na: bool, pd: bool) {
+        let duid = duid(client);
+        let payload = self.octets(&duid, msg_type, na, pd);
+        let ingress = Ingress {
+            payload: &payload,
+            interface: InterfaceId(0),
+            source: "fe80::1".parse().unwrap(),
+            destination: "ff02::1:2".parse().unwrap(),
+        };
+        let parsed = parse(&ingress).unwrap();
+        let id = parsed.shard();
+        let worker = &mut self.workers[usize::from(id.0) % WORKERS];
+        let shard = worker.shards.iter_mut().find(|shard| shard.id() == id);
+        let context = Context {
+            model: &worker.model,
+            now: self.now,
+            cap: LifetimeCap::None,
+        };
+        let (pending, handover) = (&mut worker.pending, &mut worker.handover);
+        let outcome = answer(
+            &context,
+            shard.unwrap(),
+            &parsed,
+            &mut [0; 1400],
+            &mut |delta| Worker::record(pending, handover, delta),
+        );
+        assert!(matches!(outcome, Outcome::Reply { .. } | Outcome::Drop(_)));
+    }
+
+    /// A message with the leases that the client has.
+    fn octets(&self, duid: &[u8], msg_type: u8, na: bool, pd: bool) -> Vec<u8> {
+        let mut out = vec![msg_type, 1, 2, 3];
+        option(&mut out, 1, duid);
+        if [3, 5, 8, 9].contains(&msg_type) {
+            option(&mut out, 2, &SERVER);
+        }
+        for (wanted, code, len) in [(na, 3, 128), (pd, 25, 0)] {
+            if !wanted {
+                continue;
+            }
+            let mut ia = vec![0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+            for lease in self.bindings() {
+                let (holder, lease) = lease;
+                if holder != duid || (lease.len == 128) != (len == 128) {
+                    continue;
+                }
+                let addr = lease.addr.to_be_bytes();
+                match len {
+                    128 => option(&mut ia, 5, &[&addr[..], &[0; 8]].concat()),
+                    _ => option(&mut ia, 26, &[&[0; 8][..], &[lease.len], &addr].concat()),
+                }
+            }
+            option(&mut out, code, &ia);
+        }
+        out
+    }
+
+    fn bindings(&self) -> Vec<(Vec<u8>, Lease)> {
+        let shards = self.workers.iter().flat_map(|worker| &worker.shards);
+        let records = shards.flat_map(|shard| shard.walk(0, usize::MAX).1);
+        records
+            .map(|record| (record.duid.octets().to_vec(), record.lease))
+            .collect()
+    }
+
+    /// Nothing that is bound, or whose end is not committed yet, overlaps anything else.
+    fn check(&self) {
+        let pending = self.workers.iter().flat_map(|worker| &worker.pending);
+        let mut spans: Vec<(u128, u128)> = self
+            .bindings()
+            .into_iter()
+            .map(|(_, lease)| lease)
+            .chain(pending.map(|(_, lease)| *lease))
+            .map(|lease| {
+                let host = u128::MAX.checked_shr(u32::from(lease.len)).unwrap_or(0);
+                (lease.addr, lease.addr | host)
+            })
+            .collect();
+        // A client may get back what it gave back before that is committed: it is its own.
+        spans.sort_unstable();
+        spans.dedup();
+        for pair in spans.windows(2) {
+            assert!(pair[0].1 < pair[1].0, "{:x?} twice", pair[1]);
+        }
+    }
+
+    /// Ends everything; what is still taken then was lost.
+    fn drain(&mut self) {
+        for worker in &mut self.workers {
+            worker.walk(usize::MAX >> 1);
+        }
+        if self.workers[0].handover.is_some() {
+            self.switch();
+        }
+        self.now = AbsTime(self.now.0 + 1_000);
+        self.expire();
+        self.workers.iter_mut().for_each(Worker::commit);
+        for served in self.workers[0].model.pools() {
+            let counts = served.pool().counts();
+            assert_eq!(counts.bound, 0, "{:?}", served.pool().spec());
+        }
+    }
+}
+
+fn option(out: &mut Vec<u8>, code: u16, data: &[u8]) {
+    out.extend(code.to_be_bytes());
+    out.extend((data.len() as u16).to_be_bytes());
+    out.extend(data);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 400, ..ProptestConfig::default() })]
+
+    #[test]
+    fn no_lease_is_given_twice_and_none_is_lost(
+        steps in prop::collection::vec(step(), 1..250),
+    ) {
+        let mut server = Server::new();
+        for step in &steps {
+            server.take(step);
+            server.check();
+        }
+        server.drain();
+    }
+}
+
+#[test]
+fn what_is_the_same_is_shared_and_needs_no_walk() {
+    let before = builder(0).build().unwrap();
+    let same = builder(0).build_successor(&before).unwrap();
+    assert!(same.needs_no_walk());
+    assert!(builder(3).build_successor(&before).unwrap().needs_no_walk());
+    for other in [1, 2, 4, 5, 6, 7] {
+        let next = builder(other).build_successor(&before).unwrap();
+        assert!(!next.needs_no_walk(), "{other}");
+    }
+}
