@@ -129,7 +129,9 @@ fn malformed_reason(malformed: Malformed) -> DropReason {
         Fault::Overrun => DropReason::OptionOverrun,
         Fault::Duid => DropReason::DuidLength,
         Fault::PrefixLength => DropReason::PrefixLength,
-        Fault::Length | Fault::DomainName | Fault::Repeated => DropReason::OptionLength,
+        Fault::Length | Fault::DomainName | Fault::Value | Fault::Repeated => {
+            DropReason::OptionLength
+        }
     }
 }
 

@@ -86,6 +86,32 @@ named_numbers! {
         RECONFIGURE_REQUEST = 18, "RECONFIGURE-REQUEST";
         /// RFC 6977.
         RECONFIGURE_REPLY = 19, "RECONFIGURE-REPLY";
+        /// The requestor wants TLS on this connection (RFC 7653 §5.2.1).
+        STARTTLS = 23, "STARTTLS";
+        /// A server tells its partner of changed leases (RFC 8156 §5.3.1).
+        BNDUPD = 24, "BNDUPD";
+        /// The answer to a BNDUPD (RFC 8156 §5.3.2).
+        BNDREPLY = 25, "BNDREPLY";
+        /// The secondary asks for a new balance of delegable prefixes (RFC 8156 §5.3.3).
+        POOLREQ = 26, "POOLREQ";
+        /// The answer to a POOLREQ (RFC 8156 §5.3.4).
+        POOLRESP = 27, "POOLRESP";
+        /// Asks for every change not yet acknowledged (RFC 8156 §5.3.5).
+        UPDREQ = 28, "UPDREQ";
+        /// Asks for every binding there is (RFC 8156 §5.3.6).
+        UPDREQALL = 29, "UPDREQALL";
+        /// All that an UPDREQ or UPDREQALL asked for is acknowledged (RFC 8156 §5.3.7).
+        UPDDONE = 30, "UPDDONE";
+        /// The primary sets a failover connection up (RFC 8156 §5.3.8).
+        CONNECT = 31, "CONNECT";
+        /// The answer to a CONNECT (RFC 8156 §5.3.9).
+        CONNECTREPLY = 32, "CONNECTREPLY";
+        /// A server is about to close the connection (RFC 8156 §5.3.10).
+        DISCONNECT = 33, "DISCONNECT";
+        /// A server tells its failover state (RFC 8156 §5.3.11).
+        STATE = 34, "STATE";
+        /// Nothing but a sign of life (RFC 8156 §5.3.12).
+        CONTACT = 35, "CONTACT";
     }
 }
 
@@ -148,6 +174,12 @@ named_numbers! {
         CLIENT_FQDN = 39, "OPTION_CLIENT_FQDN";
         /// Relay agent Echo Request (RFC 4994).
         ERO = 43, "OPTION_ERO";
+        /// One client's bindings (RFC 5007 §4.1.2.2).
+        CLIENT_DATA = 45, "OPTION_CLIENT_DATA";
+        /// Seconds since the client was last heard (RFC 5007 §4.1.2.3).
+        CLT_TIME = 46, "OPTION_CLT_TIME";
+        /// The relay layers the client was last heard through (RFC 5007 §4.1.2.4).
+        LQ_RELAY_DATA = 47, "OPTION_LQ_RELAY_DATA";
         /// Relay-ID (RFC 5460).
         RELAY_ID = 53, "OPTION_RELAY_ID";
         /// NTP server (RFC 5908).
@@ -158,6 +190,8 @@ named_numbers! {
         RSOO = 66, "OPTION_RSOO";
         /// Prefix exclude (RFC 6603).
         PD_EXCLUDE = 67, "OPTION_PD_EXCLUDE";
+        /// Virtual Subnet Selection (RFC 6607 §3.4).
+        VSS = 68, "OPTION_VSS";
         /// Client link-layer address (RFC 6939).
         CLIENT_LINKLAYER_ADDR = 79, "OPTION_CLIENT_LINKLAYER_ADDR";
         /// Link address (RFC 6977).
@@ -166,6 +200,50 @@ named_numbers! {
         SOL_MAX_RT = 82, "OPTION_SOL_MAX_RT";
         /// INF_MAX_RT (RFC 9915 §21.25).
         INF_MAX_RT = 83, "OPTION_INF_MAX_RT";
+        /// When a container was filled (RFC 7653 §6.3.1).
+        LQ_BASE_TIME = 100, "OPTION_LQ_BASE_TIME";
+        /// Where a lease is in its life cycle (RFC 8156 §5.5.1).
+        F_BINDING_STATUS = 114, "OPTION_F_BINDING_STATUS";
+        /// What the connecting server's pools are like (RFC 8156 §5.5.2).
+        F_CONNECT_FLAGS = 115, "OPTION_F_CONNECT_FLAGS";
+        /// What it takes to remove a name from the DNS (RFC 8156 §5.5.3).
+        F_DNS_REMOVAL_INFO = 116, "OPTION_F_DNS_REMOVAL_INFO";
+        /// The name that was put in the DNS (RFC 8156 §5.5.3.1).
+        F_DNS_HOST_NAME = 117, "OPTION_F_DNS_HOST_NAME";
+        /// The zone it was put in (RFC 8156 §5.5.3.2).
+        F_DNS_ZONE_NAME = 118, "OPTION_F_DNS_ZONE_NAME";
+        /// How the name came about and which zones hold it (RFC 8156 §5.5.3.3).
+        F_DNS_FLAGS = 119, "OPTION_F_DNS_FLAGS";
+        /// The greatest lifetime the sender has acknowledged (RFC 8156 §5.5.4).
+        F_EXPIRATION_TIME = 120, "OPTION_F_EXPIRATION_TIME";
+        /// BNDUPDs the sender takes without an answer (RFC 8156 §5.5.5).
+        F_MAX_UNACKED_BNDUPD = 121, "OPTION_F_MAX_UNACKED_BNDUPD";
+        /// Maximum Client Lead Time (RFC 8156 §5.5.6).
+        F_MCLT = 122, "OPTION_F_MCLT";
+        /// When the partner may reuse the lease (RFC 8156 §5.5.7).
+        F_PARTNER_LIFETIME = 123, "OPTION_F_PARTNER_LIFETIME";
+        /// Echo of a received PARTNER_LIFETIME (RFC 8156 §5.5.8).
+        F_PARTNER_LIFETIME_SENT = 124, "OPTION_F_PARTNER_LIFETIME_SENT";
+        /// When communications were lost (RFC 8156 §5.5.9).
+        F_PARTNER_DOWN_TIME = 125, "OPTION_F_PARTNER_DOWN_TIME";
+        /// When the other server last heard the client (RFC 8156 §5.5.10).
+        F_PARTNER_RAW_CLT_TIME = 126, "OPTION_F_PARTNER_RAW_CLT_TIME";
+        /// Version of the failover protocol (RFC 8156 §5.5.11).
+        F_PROTOCOL_VERSION = 127, "OPTION_F_PROTOCOL_VERSION";
+        /// Silence after which the sender gives the connection up (RFC 8156 §5.5.12).
+        F_KEEPALIVE_TIME = 128, "OPTION_F_KEEPALIVE_TIME";
+        /// The client's reconfigure key (RFC 8156 §5.5.13).
+        F_RECONFIGURE_DATA = 129, "OPTION_F_RECONFIGURE_DATA";
+        /// Which failover relationship is meant (RFC 8156 §5.5.14).
+        F_RELATIONSHIP_NAME = 130, "OPTION_F_RELATIONSHIP_NAME";
+        /// What the sender knows of its partner (RFC 8156 §5.5.15).
+        F_SERVER_FLAGS = 131, "OPTION_F_SERVER_FLAGS";
+        /// The sender's failover state (RFC 8156 §5.5.16).
+        F_SERVER_STATE = 132, "OPTION_F_SERVER_STATE";
+        /// When the state of the server or lease began (RFC 8156 §5.5.17).
+        F_START_TIME_OF_STATE = 133, "OPTION_F_START_TIME_OF_STATE";
+        /// When the state of the lease ends (RFC 8156 §5.5.18).
+        F_STATE_EXPIRATION_TIME = 134, "OPTION_F_STATE_EXPIRATION_TIME";
         /// Relay source port (RFC 8357).
         RELAY_PORT = 135, "OPTION_RELAY_PORT";
     }

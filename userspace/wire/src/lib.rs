@@ -13,6 +13,7 @@ pub mod checksum;
 pub mod code;
 pub mod duid;
 pub mod eth;
+pub mod failover;
 pub mod frame;
 pub mod ipv6;
 pub mod malformed;

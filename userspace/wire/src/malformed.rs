@@ -46,6 +46,9 @@ pub enum Fault {
     /// An option that may stand once stands again (RFC 9915 §21).
     #[error("may stand only once")]
     Repeated,
+    /// A number that has no meaning here, such as server state 0 (RFC 8156 §5.5.16).
+    #[error("value is not one this option can have")]
+    Value,
     /// The message is too short for its fixed fields.
     #[error("message is too short for its fixed fields")]
     ShortHeader,
@@ -62,6 +65,7 @@ impl Fault {
             Self::DomainName => "domain-name",
             Self::PrefixLength => "prefix-length",
             Self::Repeated => "option-repeated",
+            Self::Value => "option-value",
             Self::ShortHeader => "short-header",
         }
     }
