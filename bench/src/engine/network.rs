@@ -276,6 +276,7 @@ impl Server {
         let mut emit = |delta: &BindingDelta<'_>| match delta {
             BindingDelta::Put { record, .. } => granted.push(record.lease.addr),
             BindingDelta::Remove { lease, .. } => ended.push(*lease),
+            BindingDelta::Acked { .. } => {}
         };
         let mut answered = 0;
         for (payload, frame) in payloads.iter().zip(frames) {

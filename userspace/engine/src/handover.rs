@@ -59,6 +59,7 @@ impl Handover {
                 self.take(*shard, record.lease, is_own);
             }
             BindingDelta::Remove { shard, lease } => self.hold(*shard, *lease),
+            BindingDelta::Acked { .. } => {}
         }
     }
 

@@ -46,6 +46,15 @@ pub fn restore(shard: &mut Shard, delta: &BindingDelta<'_>) {
                 shard.remove(id);
             }
         }
+        BindingDelta::Acked {
+            lease,
+            acked_partner_lifetime,
+            ..
+        } => {
+            if let Some(id) = shard.by_lease(*lease).map(|(id, _)| id) {
+                shard.restore_acknowledged(id, *acked_partner_lifetime);
+            }
+        }
     }
 }
 

@@ -146,6 +146,7 @@ impl Server {
             &mut |delta| match delta {
                 BindingDelta::Put { record, .. } => bound.push(record.lease),
                 BindingDelta::Remove { lease, .. } => ended.push(*lease),
+                BindingDelta::Acked { .. } => panic!("there is no partner"),
             },
         );
         ended.iter().for_each(|lease| self.model.release(*lease));

@@ -13,8 +13,7 @@ use engine::{
     Outcome, PoolConfig, ReservationSpec, adopt, answer, expire, parse, restore,
 };
 use lease::{
-    AbsTime, AllocationKey, BindingDelta, BindingRecord, Lease, PartnerTimes, PoolCounts, PoolSpec,
-    Shard,
+    AbsTime, AllocationKey, BindingDelta, BindingRecord, Lease, PoolCounts, PoolSpec, Shard,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
@@ -315,6 +314,7 @@ impl Server {
 fn kept(delta: &BindingDelta<'_>, duid: &'static [u8]) -> BindingDelta<'static> {
     match *delta {
         BindingDelta::Remove { shard, lease } => BindingDelta::Remove { shard, lease },
+        BindingDelta::Acked { .. } => panic!("there is no partner"),
         BindingDelta::Put { shard, record } => {
             assert_eq!(record.duid.octets(), duid, "bound to another client");
             BindingDelta::Put {
@@ -331,7 +331,7 @@ fn kept(delta: &BindingDelta<'_>, duid: &'static [u8]) -> BindingDelta<'static> 
                     cltt: record.cltt,
                     status_since: record.status_since,
                     expires: record.expires,
-                    partner: PartnerTimes::NONE,
+                    partner: record.partner,
                     accepts_reconfigure: false,
                     via: &[],
                 },
@@ -443,7 +443,7 @@ fn check_state(server: &Server) {
 fn check_restart(server: &Server) {
     let (model, mut shards) = (model(&server.duids), shards());
     for delta in &server.log {
-        let (BindingDelta::Put { shard, .. } | BindingDelta::Remove { shard, .. }) = delta;
+        let shard = delta.shard();
         restore(&mut shards[usize::from(shard.0)], delta);
     }
     for which in [Adopting::Foreign, Adopting::Own] {

@@ -81,12 +81,11 @@ impl LaneIn {
             self.current.bytes.len() + RECORD_LEN_MAX <= PAYLOAD_LEN_MAX,
             "append only while has_room"
         );
-        let (BindingDelta::Put { shard, .. } | BindingDelta::Remove { shard, .. }) = delta;
         encode(delta, &mut self.current.bytes);
         self.ticket += 1;
         self.current.records += 1;
         self.current.ticket = self.ticket;
-        self.current.shards.insert(*shard);
+        self.current.shards.insert(delta.shard());
     }
 
     fn has_room(&self) -> bool {

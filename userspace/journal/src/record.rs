@@ -6,6 +6,7 @@
 //!         32 IAID, 36 preferred, 40 valid, 44 CLTT, 48 status since, 52 expires (u32 each),
 //!         56 flags u8 (1: accepts Reconfigure, 2: not acknowledged by the partner), 57 DUID
 //! Remove: 4 lease length u8, 5 address u128
+//! Acked:  4 lease length u8, 5 address u128, 21 acked-partner-lifetime u32
 //! ```
 //!
 //! The tail is a list of (tag u8, length u16, value); what is not there is empty or 0.
@@ -26,8 +27,10 @@ use wire::{Duid, IaKind, Iaid, ShardId};
 
 const KIND_PUT: u8 = 1;
 const KIND_REMOVE: u8 = 2;
+const KIND_ACKED: u8 = 3;
 const PUT_LEN: usize = 57;
 const REMOVE_LEN: usize = 21;
+const ACKED_LEN: usize = 25;
 const FLAG_ACCEPTS_RECONFIGURE: u8 = 1;
 const FLAG_UNACKED: u8 = 2;
 const TAG_PARTNER: u8 = 1;
@@ -108,6 +111,18 @@ pub fn encode(delta: &BindingDelta<'_>, out: &mut Vec<u8>) {
             fixed[5..].copy_from_slice(&lease.addr.to_le_bytes());
             out.extend_from_slice(&fixed);
         }
+        BindingDelta::Acked {
+            shard,
+            lease,
+            acked_partner_lifetime,
+        } => {
+            let mut fixed = [0; ACKED_LEN];
+            fixed[..2].copy_from_slice(&((ACKED_LEN - 2) as u16).to_le_bytes());
+            fixed[2..5].copy_from_slice(&[KIND_ACKED, shard.0, lease.len]);
+            fixed[5..21].copy_from_slice(&lease.addr.to_le_bytes());
+            fixed[21..].copy_from_slice(&acked_partner_lifetime.0.to_le_bytes());
+            out.extend_from_slice(&fixed);
+        }
     }
 }
 
@@ -145,6 +160,7 @@ pub fn decode(octets: &[u8]) -> Result<(BindingDelta<'_>, usize), RecordError> {
     let delta = match record[2] {
         KIND_PUT => decode_put(record, shard)?,
         KIND_REMOVE => decode_remove(record, shard)?,
+        KIND_ACKED => decode_acked(record, shard)?,
         kind => return Err(RecordError::Kind(kind)),
     };
     Ok((delta, len))
@@ -244,6 +260,21 @@ fn decode_remove(octets: &[u8], shard: ShardId) -> Result<BindingDelta<'_>, Reco
     }
     let lease = lease(&fixed[5..], fixed[4])?;
     Ok(BindingDelta::Remove { shard, lease })
+}
+
+fn decode_acked(octets: &[u8], shard: ShardId) -> Result<BindingDelta<'_>, RecordError> {
+    let fixed = octets
+        .first_chunk::<ACKED_LEN>()
+        .ok_or(RecordError::Short)?;
+    if let Some(&tag) = octets.get(ACKED_LEN) {
+        return Err(RecordError::Field(tag));
+    }
+    let time = u32::from_le_bytes([fixed[21], fixed[22], fixed[23], fixed[24]]);
+    Ok(BindingDelta::Acked {
+        shard,
+        lease: lease(&fixed[5..21], fixed[4])?,
+        acked_partner_lifetime: AbsTime(time),
+    })
 }
 
 fn lease(addr: &[u8], len: u8) -> Result<Lease, RecordError> {

@@ -27,6 +27,7 @@ impl Apply for Table {
         match delta {
             BindingDelta::Put { record, .. } => self.0.insert(record.lease.addr, record.iaid.0),
             BindingDelta::Remove { lease, .. } => self.0.remove(&lease.addr),
+            BindingDelta::Acked { .. } => None,
         };
     }
 }
@@ -112,7 +113,7 @@ proptest! {
     #[test]
     fn records_come_back_as_they_were(
         duid in prop::collection::vec(any::<u8>(), 3..=130),
-        addr: u128, iaid: u32, len in 0u8..=128, remove: bool, status in 1u8..=8,
+        addr: u128, iaid: u32, len in 0u8..=128, kind in 0u8..4, status in 1u8..=8,
         via in prop::collection::vec(any::<u8>(), 0..=lease::VIA_LEN_MAX),
         times in prop::option::of(any::<[u32; 4]>()), unacked: bool, accepts_reconfigure: bool,
     ) {
@@ -131,8 +132,11 @@ proptest! {
             record.status = BindingStatus::from_wire(status).expect("a status");
             record.lease.len = len;
         }
-        if remove {
-            delta = BindingDelta::Remove { shard: ShardId(9), lease: Lease { addr, len } };
+        let (shard, lease) = (ShardId(9), Lease { addr, len });
+        match kind {
+            0 => delta = BindingDelta::Remove { shard, lease },
+            1 => delta = BindingDelta::Acked { shard, lease, acked_partner_lifetime: AbsTime(iaid) },
+            _ => {}
         }
         let mut octets = Vec::new();
         encode(&delta, &mut octets);

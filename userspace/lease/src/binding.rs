@@ -150,7 +150,53 @@ impl PartnerTimes {
     };
 }
 
+/// What of a record changes while client, IA and lease stay the same.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BindingState {
+    /// See [`BindingRecord::status`].
+    pub status: BindingStatus,
+    /// See [`BindingRecord::preferred_secs`].
+    pub preferred_secs: u32,
+    /// See [`BindingRecord::valid_secs`].
+    pub valid_secs: u32,
+    /// See [`BindingRecord::cltt`].
+    pub cltt: crate::AbsTime,
+    /// See [`BindingRecord::status_since`].
+    pub status_since: crate::AbsTime,
+    /// See [`BindingRecord::expires`].
+    pub expires: crate::AbsTime,
+    /// See [`BindingRecord::partner`].
+    pub partner: PartnerTimes,
+}
+
 impl<'a> BindingRecord<'a> {
+    /// The part that changes.
+    pub fn state(&self) -> BindingState {
+        BindingState {
+            status: self.status,
+            preferred_secs: self.preferred_secs,
+            valid_secs: self.valid_secs,
+            cltt: self.cltt,
+            status_since: self.status_since,
+            expires: self.expires,
+            partner: self.partner,
+        }
+    }
+
+    /// The record with another state.
+    pub fn with(self, state: &BindingState) -> Self {
+        Self {
+            status: state.status,
+            preferred_secs: state.preferred_secs,
+            valid_secs: state.valid_secs,
+            cltt: state.cltt,
+            status_since: state.status_since,
+            expires: state.expires,
+            partner: state.partner,
+            ..self
+        }
+    }
+
     /// The key of the IA this lease belongs to.
     pub fn ia(&self) -> IaKey<'a> {
         IaKey {

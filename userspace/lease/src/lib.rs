@@ -12,9 +12,11 @@ pub mod time;
 
 mod sip;
 
-pub use binding::{BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes, VIA_LEN_MAX};
+pub use binding::{
+    BindingRecord, BindingState, BindingStatus, Lease, LinkKey, PartnerTimes, VIA_LEN_MAX,
+};
 pub use delta::BindingDelta;
 pub use leeway::{Answers, Leeway, LifetimeCap, Prefixes, Role};
 pub use pool::{AllocationKey, Pool, PoolCounts, PoolError, PoolSpec, Positions};
-pub use shard::{BindingId, Shard};
+pub use shard::{Answer, Answered, BindingId, Shard, UnackedCounts};
 pub use time::AbsTime;

@@ -16,7 +16,7 @@ struct Replay {
 
 impl Apply for Replay {
     fn apply(&mut self, delta: &BindingDelta<'_>) {
-        let (BindingDelta::Put { shard: id, .. } | BindingDelta::Remove { shard: id, .. }) = delta;
+        let id = delta.shard();
         if let Some(shard) = &mut self.shards[usize::from(id.0)] {
             engine::restore(shard, delta);
         }
@@ -65,6 +65,7 @@ pub fn restore(
         .into_iter()
         .map(|replay| replay.shards.into_iter().flatten().collect())
         .collect();
+    shards.iter_mut().flatten().for_each(Shard::presume_sent);
     let (adopted, conflicting) = adopt_all(model, &mut shards);
     if adopted.conflicting > 0 {
         tracing::error!(

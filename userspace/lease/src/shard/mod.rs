@@ -5,14 +5,19 @@
 //! its position back, after the removal is on disk.
 //!
 //! Invariants: a lease is in at most one binding; every binding is in both tables; every binding
-//! that ends is in the timing wheel. Apart from growth of its tables nothing here allocates.
+//! that ends is in the timing wheel; every one that its record calls `unacked` is among those to be
+//! sent to the partner, in flight, or rejected by it ([`unacked`]). Apart from growth of its tables nothing here allocates.
 
 mod cells;
 mod duids;
 mod slab;
+mod slot_set;
 mod stored;
 #[cfg(test)]
 mod tests;
+mod unacked;
+#[cfg(test)]
+mod unacked_tests;
 mod via;
 mod wheel;
 
@@ -20,10 +25,12 @@ use self::cells::Cells;
 use self::duids::StoredDuid;
 use self::slab::Slab;
 use self::stored::Stored;
+use self::unacked::Unacked;
+pub use self::unacked::{Answer, Answered, UnackedCounts};
 use self::via::StoredVia;
 use self::wheel::Wheel;
 use crate::sip::SipKey;
-use crate::{AbsTime, BindingRecord, Lease};
+use crate::{AbsTime, BindingRecord, BindingState, Lease};
 use core::fmt;
 use core::hint::black_box;
 use hashbrown::HashTable;
@@ -42,6 +49,7 @@ pub struct Shard {
     by_ia: HashTable<u32>,
     by_lease: HashTable<u32>,
     wheel: Wheel,
+    unacked: Unacked,
 }
 
 impl Shard {
@@ -56,6 +64,7 @@ impl Shard {
             by_ia: HashTable::new(),
             by_lease: HashTable::new(),
             wheel: Wheel::new(),
+            unacked: Unacked::default(),
         }
     }
 
@@ -148,7 +157,26 @@ impl Shard {
             self.index_ia(id);
         }
         self.wheel.arm(&mut self.bindings, id);
+        self.note_put(id, record.partner.unacked);
         BindingId(id)
+    }
+
+    /// Gives the binding at this place another state and arms the wheel for its new end; whether
+    /// there is one.
+    pub fn amend(&mut self, id: BindingId, state: &BindingState) -> bool {
+        let BindingId(id) = id;
+        let Some(old) = self.bindings.get(id).filter(|stored| stored.is_live()) else {
+            return false;
+        };
+        if old.expires() == state.expires {
+            self.bindings[id].set_state(state);
+        } else {
+            self.wheel.disarm(&mut self.bindings, id);
+            self.bindings[id].set_state(state);
+            self.wheel.arm(&mut self.bindings, id);
+        }
+        self.note_put(id, state.partner.unacked);
+        true
     }
 
     /// Removes a binding; whether there was one.
@@ -168,6 +196,7 @@ impl Shard {
         }
         duid.remove(&mut self.cells);
         via.remove(&mut self.cells);
+        self.unacked.forget(id);
         self.bindings.remove(id);
         true
     }
@@ -227,6 +256,7 @@ impl Shard {
             + self.by_ia.allocation_size()
             + self.by_lease.allocation_size()
             + self.wheel.memory_bytes()
+            + self.unacked.memory_bytes()
     }
 
     fn find(&self, lease: Lease) -> Option<u32> {
@@ -252,6 +282,7 @@ impl Shard {
             lease_hash(*tables, bindings[id].lease())
         });
         self.wheel.arm(&mut self.bindings, id);
+        self.note_put(id, record.partner.unacked);
         id
     }
 

@@ -4,7 +4,7 @@ use super::cells::Cells;
 use super::duids::StoredDuid;
 use super::slab::{NIL, Slot};
 use super::via::StoredVia;
-use crate::{AbsTime, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes};
+use crate::{AbsTime, BindingRecord, BindingState, BindingStatus, Lease, LinkKey, PartnerTimes};
 use wire::{Duid, IaKey, IaKind, Iaid};
 
 /// A binding without its long DUID and its relay data. Wide numbers are kept as halves so that it
@@ -69,6 +69,40 @@ impl Stored {
             flags: flag(FLAG_PD, record.kind == IaKind::Pd)
                 | flag(FLAG_UNACKED, record.partner.unacked)
                 | flag(FLAG_ACCEPTS_RECONFIGURE, record.accepts_reconfigure),
+        }
+    }
+
+    /// Takes over a state; the wheel and the tables are the caller's.
+    pub(super) fn set_state(&mut self, state: &BindingState) {
+        self.status = Some(state.status);
+        self.preferred_secs = state.preferred_secs;
+        self.valid_secs = state.valid_secs;
+        self.cltt = state.cltt.0;
+        self.status_since = state.status_since.0;
+        self.expires = state.expires.0;
+        self.set_partner(&state.partner);
+    }
+
+    /// The partner has acknowledged this lifetime, and (`clean`) everything else.
+    pub(super) fn acknowledge(&mut self, acked_partner_lifetime: AbsTime, clean: bool) {
+        self.acked_partner_lifetime = acked_partner_lifetime.0;
+        if clean {
+            self.set_unacked(false);
+        }
+    }
+
+    fn set_partner(&mut self, partner: &PartnerTimes) {
+        self.partner_lifetime = partner.partner_lifetime.0;
+        self.acked_partner_lifetime = partner.acked_partner_lifetime.0;
+        self.expiration_time = partner.expiration_time.0;
+        self.partner_raw_cltt = partner.partner_raw_cltt.0;
+        self.set_unacked(partner.unacked);
+    }
+
+    pub(super) fn set_unacked(&mut self, unacked: bool) {
+        self.flags &= !FLAG_UNACKED;
+        if unacked {
+            self.flags |= FLAG_UNACKED;
         }
     }
 
