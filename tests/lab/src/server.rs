@@ -244,7 +244,7 @@ impl Server {
                 if let Some(status) = self.process.ended()? {
                     bail!("the server ended ({status}):\n{}", self.process.printed());
                 }
-                Ok(self.query(&["status", "--json"]).ok())
+                Ok(self.operate(&["status", "--json"]).ok())
             },
         )?;
         Ok(())
@@ -265,7 +265,7 @@ impl Server {
     /// # Errors
     /// It does not answer.
     pub fn status(&self) -> Result<Status> {
-        let text = self.query(&["status", "--json"])?;
+        let text = self.operate(&["status", "--json"])?;
         Ok(Status(
             serde_json::from_str(&text).context("status --json printed no JSON")?,
         ))
@@ -276,11 +276,40 @@ impl Server {
     /// # Errors
     /// It does not answer.
     pub fn lease(&self, lease: &str) -> Result<Option<Value>> {
-        let text = self.query(&["leases", "show", lease, "--json"])?;
+        let text = self.operate(&["leases", "show", lease, "--json"])?;
         let shown = text.lines().find(|line| !line.trim().is_empty());
         shown
             .map(|line| serde_json::from_str(line).context("leases show printed no JSON"))
             .transpose()
+    }
+
+    /// Changes the text of the config file; the server goes on as before until it reloads.
+    ///
+    /// # Errors
+    /// The file does not hold `from`, or cannot be written.
+    pub fn edit_config(&self, from: &str, to: &str) -> Result<()> {
+        let text = fs::read_to_string(&self.config)?;
+        if !text.contains(from) {
+            bail!("the config does not hold {from:?}");
+        }
+        Ok(fs::write(&self.config, text.replace(from, to))?)
+    }
+
+    /// `twinlease reload`: what changed, line by line.
+    ///
+    /// # Errors
+    /// The config is refused; with what was told.
+    pub fn reload(&self) -> Result<Vec<String>> {
+        let told = self.operate(&["reload"])?;
+        Ok(told.lines().map(str::to_owned).collect())
+    }
+
+    /// SIGHUP.
+    ///
+    /// # Errors
+    /// It has ended already.
+    pub fn hang_up(&mut self) -> Result<()> {
+        self.process.signal(Signal::HUP)
     }
 
     /// SIGKILL.
@@ -310,8 +339,11 @@ impl Server {
         self.wait_until_ready()
     }
 
-    /// A command to the running server, as an operator gives it.
-    fn query(&self, arguments: &[&str]) -> Result<String> {
+    /// A command to the running server, as an operator gives it: what it printed.
+    ///
+    /// # Errors
+    /// It failed; with what it said.
+    pub fn operate(&self, arguments: &[&str]) -> Result<String> {
         output_of(
             Command::new(&self.program)
                 .args(arguments)

@@ -11,6 +11,8 @@ mod faults;
 mod io;
 /// Real clients, directly and through a real relay.
 mod real_clients;
+/// A new config under load, and one that is refused.
+mod reload;
 /// `kill -9` right after the Reply, and an orderly stop.
 mod restart;
 /// One relay's packets spread over two workers by the XDP program.

@@ -70,6 +70,16 @@ pub enum Command {
         #[command(flatten)]
         server: ServerArgs,
     },
+    /// Have the running server read its config file again; SIGHUP does the same. Tells what changed,
+    /// or every fault for which the former config stays in force.
+    Reload {
+        /// As JSON on one line.
+        #[arg(long)]
+        json: bool,
+        /// Which server.
+        #[command(flatten)]
+        server: ServerArgs,
+    },
     /// Show bindings of the running server.
     #[command(subcommand)]
     Leases(Leases),
@@ -169,6 +179,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         } => commands::run(&config, accept_damage),
         Command::Check { config } => commands::check(&config, &mut io::stdout().lock()),
         Command::Status { json, server } => in_runtime(commands::status(&server, json)),
+        Command::Reload { json, server } => in_runtime(commands::reload(&server, json)),
         Command::Leases(Leases::List(args)) => in_runtime(commands::list(&args)),
         Command::Leases(Leases::Show {
             lease,

@@ -9,6 +9,7 @@ pub mod live;
 pub mod logging;
 pub mod metrics;
 pub mod recovery;
+pub mod reload;
 pub mod run;
 pub mod state_dir;
 pub mod worker;

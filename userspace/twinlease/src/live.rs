@@ -6,6 +6,8 @@ use crate::control::status::{
 };
 use crate::control::view::{kind_word, range_of};
 use crate::counters::WorkerCounters;
+use crate::reload::ConfigState;
+use arc_swap::ArcSwap;
 use datapath::{Datapath, InterfaceStatus, IoCounters};
 use engine::{Model, ServedPool};
 use journal::{Health, Journal, LATENCY_BUCKETS};
@@ -25,7 +27,9 @@ pub struct Live {
     /// The workers, by index.
     pub workers: Vec<LiveWorker>,
     /// Links and pools.
-    pub model: Arc<Model>,
+    pub model: Arc<ArcSwap<Model>>,
+    /// Where the config comes from and what became of its last reload.
+    pub config: Arc<ConfigState>,
     /// The journal; gone when the server stops.
     pub journal: Weak<Journal>,
 }
@@ -44,6 +48,7 @@ pub struct LiveWorker {
 
 impl StatusSource for Live {
     fn status(&self) -> StatusReport {
+        let model = self.model.load();
         let interfaces = self
             .datapath
             .lock()
@@ -61,11 +66,11 @@ impl StatusSource for Live {
                 .enumerate()
                 .map(|w| self.worker(w))
                 .collect(),
-            pools: self
-                .model
+            config: self.config.report(),
+            pools: model
                 .pools()
                 .iter()
-                .map(|pool| self.pool(pool))
+                .map(|served| pool(&model, served))
                 .collect(),
             journal: self
                 .journal
@@ -91,20 +96,20 @@ impl Live {
             counters,
         }
     }
+}
 
-    fn pool(&self, served: &ServedPool) -> PoolReport {
-        let counts = served.pool().counts();
-        let saturated = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
-        let spec = served.pool().spec();
-        PoolReport {
-            link: self.model.links()[served.link().index()].name().to_owned(),
-            kind: kind_word(spec.kind).to_owned(),
-            range: range_of(spec),
-            size: saturated(counts.size),
-            bound: saturated(counts.bound),
-            reserved: saturated(counts.reserved),
-            free: saturated(counts.free),
-        }
+fn pool(model: &Model, served: &ServedPool) -> PoolReport {
+    let counts = served.pool().counts();
+    let saturated = |count: u128| u64::try_from(count).unwrap_or(u64::MAX);
+    let spec = served.pool().spec();
+    PoolReport {
+        link: model.links()[served.link().index()].name().to_owned(),
+        kind: kind_word(spec.kind).to_owned(),
+        range: range_of(spec),
+        size: saturated(counts.size),
+        bound: saturated(counts.bound),
+        reserved: saturated(counts.reserved),
+        free: saturated(counts.free),
     }
 }
 

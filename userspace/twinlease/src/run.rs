@@ -11,13 +11,16 @@ use crate::control::server::{ControlListener, ControlState, serve, serve_metrics
 use crate::counters::WorkerCounters;
 use crate::live::{Live, LiveWorker};
 use crate::recovery::{self, Restored};
+use crate::reload::{ConfigState, ReloadHandle, Reloader};
 use crate::state_dir::StateDir;
 use crate::worker::{Desk, Held, Inbox, Mail, ShardSet, Worker, WorkerDrop};
 use anyhow::Context as _;
+use arc_swap::ArcSwap;
 use datapath::{Datapath, WorkerIo};
 use engine::Model;
 use journal::{Appender, Health, Journal};
 use lease::BindingDelta;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -32,23 +35,41 @@ const TICK: Duration = Duration::from_secs(1);
 /// Ticks between two looks at the interfaces' addresses.
 const ADDRESS_TICKS: u64 = 5;
 
+/// What to serve, and where it was read.
+pub struct Start {
+    /// The file that SIGHUP reads again.
+    pub file: PathBuf,
+    /// What it says.
+    pub config: Config,
+    /// The cores that workers may be given.
+    pub cores: Vec<usize>,
+    /// Whether to go on with what could be recovered of a damaged journal.
+    pub accept_damage: bool,
+}
+
 /// Serves until SIGTERM or SIGINT.
 ///
 /// # Errors
 /// Something needed at the start is not to be had, or a worker or the journal failed for good.
-pub fn run(config: Config, accept_damage: bool) -> anyhow::Result<()> {
+pub fn run(start: Start) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("the control thread cannot be started")?;
-    runtime.block_on(serve_all(config, accept_damage))
+    runtime.block_on(serve_all(start))
 }
 
-async fn serve_all(config: Config, accept_damage: bool) -> anyhow::Result<()> {
+async fn serve_all(start: Start) -> anyhow::Result<()> {
+    let Start {
+        file,
+        config,
+        cores,
+        accept_damage,
+    } = start;
     let mut signals = Signals::new()?;
     let state_dir = StateDir::open(&config.state_dir)?;
     let journal_dir = state_dir.path().join("journal");
-    let (model, duid) = model(&config, &state_dir)?;
+    let Identity { model, duid, key } = identity(&config, &state_dir)?;
     let workers = config.cores.len();
     let owner = recovery::owners(workers);
     let restored = recovery::restore(&journal_dir, accept_damage, &model, &owner, workers)?;
@@ -57,20 +78,25 @@ async fn serve_all(config: Config, accept_damage: bool) -> anyhow::Result<()> {
         .context("the interfaces cannot be opened")?;
     let mut server = Server::start(&config, &model, &owner, restored, datapath, ios)?;
 
+    let current = Arc::new(ArcSwap::new(model));
+    let config_state = ConfigState::new(&file);
     let live = Arc::new(Live {
         started: Instant::now(),
         server_duid: wire::Duid::new(&duid).map_or_else(String::new, |duid| duid.to_string()),
         datapath: Arc::clone(&server.datapath),
         workers: server.live_workers(&config),
-        model: Arc::clone(&model),
+        model: Arc::clone(&current),
+        config: Arc::clone(&config_state),
         journal: Arc::downgrade(&server.journal),
     });
     let handles = server.inboxes.iter().map(|inbox| {
         let handle: Box<dyn WorkerHandle> = Box::new(Arc::clone(inbox));
         handle
     });
+    let (reload, asked) = Reloader::channel();
     let control = ControlState {
-        model,
+        model: Arc::clone(&current),
+        reload: reload.clone(),
         workers: Workers::new(handles.collect(), owner),
         status: Arc::clone(&live) as _,
     };
@@ -78,16 +104,28 @@ async fn serve_all(config: Config, accept_damage: bool) -> anyhow::Result<()> {
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, Arc::new(control), until(stopped.clone())));
     if let Some(address) = config.metrics {
-        tasks.spawn(serve_metrics(address, live, until(stopped)));
+        tasks.spawn(serve_metrics(address, live, until(stopped.clone())));
     }
+    let socket = config.control_socket.clone();
+    let reloader = Reloader {
+        file,
+        config: Arc::new(config),
+        duid,
+        key,
+        cores,
+        model: current,
+        inboxes: Arc::clone(&server.inboxes),
+        state: config_state,
+    };
+    tasks.spawn(reloader.run(asked, until(stopped)));
     tracing::info!(
         version = env!("CARGO_PKG_VERSION"),
         workers,
-        socket = %config.control_socket.display(),
+        socket = %socket.display(),
         "serving"
     );
 
-    let outcome = server.watch(&mut signals, &mut tasks).await;
+    let outcome = server.watch(&mut signals, &reload, &mut tasks).await;
     let stopped = server.stop();
     stop.send_replace(true);
     while let Some(task) = tasks.join_next().await {
@@ -96,8 +134,21 @@ async fn serve_all(config: Config, accept_damage: bool) -> anyhow::Result<()> {
     outcome.and(stopped)
 }
 
-/// The engine's model under the identity kept in the state directory, with the server's DUID.
-fn model(config: &Config, state_dir: &StateDir) -> anyhow::Result<(Arc<Model>, Box<[u8]>)> {
+/// A model, and what outlives every model: the server's own DUID and its allocation key.
+pub struct Identity {
+    /// What is served under that identity.
+    pub model: Arc<Model>,
+    /// The server DUID.
+    pub duid: Box<[u8]>,
+    /// What decides who gets which lease.
+    pub key: [u8; 16],
+}
+
+/// The engine's model under the identity that the config fixes or the state directory keeps.
+///
+/// # Errors
+/// The identity cannot be read or made, or the engine refuses the config.
+pub fn identity(config: &Config, state_dir: &StateDir) -> anyhow::Result<Identity> {
     let duid = match &config.duid {
         Some(duid) => duid.clone(),
         None => state_dir.server_duid()?,
@@ -109,7 +160,11 @@ fn model(config: &Config, state_dir: &StateDir) -> anyhow::Result<(Arc<Model>, B
     let model = config
         .model(&duid, key)
         .context("the configuration cannot be served")?;
-    Ok((Arc::new(model), duid))
+    Ok(Identity {
+        model: Arc::new(model),
+        duid,
+        key,
+    })
 }
 
 async fn until(mut stopped: watch::Receiver<bool>) {
@@ -186,6 +241,7 @@ impl Server {
             model: Arc::clone(model),
             appender,
             held: Held::default(),
+            handover: None,
             owner: Arc::clone(owner),
             inboxes: Arc::clone(&self.inboxes),
             counters: Arc::new(WorkerCounters::new(WorkerDrop::labels())),
@@ -228,6 +284,7 @@ impl Server {
     async fn watch(
         &mut self,
         signals: &mut Signals,
+        reload: &ReloadHandle,
         tasks: &mut JoinSet<anyhow::Result<()>>,
     ) -> anyhow::Result<()> {
         let mut tick = tokio::time::interval(TICK);
@@ -242,9 +299,7 @@ impl Server {
                 }
                 asked = signals.next() => match asked {
                     Asked::Stop => return Ok(()),
-                    Asked::Reload => tracing::warn!(
-                        "SIGHUP: this version does not reload its config; restart to apply it"
-                    ),
+                    Asked::Reload => reload.request(),
                 },
             }
             if let Some(index) = self.threads.iter().position(JoinHandle::is_finished) {

@@ -4,17 +4,22 @@ use anyhow::{Context, bail};
 use lease::Lease;
 use std::io::{self, Write};
 use std::path::Path;
+use std::time::Duration;
 
 use super::{ListArgs, ServerArgs, complain, shown};
 use crate::config::{self, Config, Report};
 use crate::control::client::{Client, percent_encoded};
 use crate::control::render::{Status, lease_details, lease_header, lease_row};
-use crate::control::status::StatusReport;
+use crate::control::status::{ReloadReport, StatusReport};
 use crate::control::view::{BindingView, LeasePage};
 
 /// Stands for the server's DUID where only the rest of the model is of interest: a DUID-UUID
 /// (RFC 6355) of zeros.
 const PLACEHOLDER_DUID: [u8; 18] = [0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+
+/// Longest wait for a reload: with ten million bindings in pools that change, and a million
+/// reservations, it takes seconds.
+const RELOAD_MAX: Duration = Duration::from_secs(600);
 
 /// `twinlease run`.
 pub(super) fn run(file: &Path, accept_damage: bool) -> anyhow::Result<()> {
@@ -22,7 +27,12 @@ pub(super) fn run(file: &Path, accept_damage: bool) -> anyhow::Result<()> {
     for warning in &report.0 {
         tracing::warn!("{warning}");
     }
-    crate::run::run(config, accept_damage)
+    crate::run::run(crate::run::Start {
+        file: file.to_owned(),
+        config,
+        cores: allowed_cores()?,
+        accept_damage,
+    })
 }
 
 /// `twinlease check`; `out` takes the verdict if it is good.
@@ -77,6 +87,28 @@ pub(super) async fn status(server: &ServerArgs, json: bool) -> anyhow::Result<()
         return json_line(&mut out, &report);
     }
     Ok(write!(out, "{}", Status(&report))?)
+}
+
+/// `twinlease reload`: fails if the new config is refused.
+pub(super) async fn reload(server: &ServerArgs, json: bool) -> anyhow::Result<()> {
+    let mut client = connect(server).await?;
+    let report: ReloadReport = client.post("/v1/reload", RELOAD_MAX).await?;
+    let mut out = io::stdout().lock();
+    if json {
+        json_line(&mut out, &report)?;
+    } else if report.applied && report.changes.is_empty() {
+        writeln!(out, "nothing changed")?;
+    } else {
+        report
+            .changes
+            .iter()
+            .try_for_each(|change| writeln!(out, "{change}"))?;
+    }
+    if report.applied {
+        return Ok(());
+    }
+    report.faults.iter().for_each(|fault| complain(fault));
+    bail!("the new config is refused; the former one stays in force")
 }
 
 /// `twinlease leases list`: one page in memory at a time.

@@ -17,13 +17,30 @@ impl Config {
     /// # Errors
     /// What the engine refuses although the config's own check did not.
     pub fn model(&self, server_duid: &[u8], key: [u8; 16]) -> Result<Model, ModelError> {
+        self.builder(server_duid, key).build()
+    }
+
+    /// The model that is to follow `before`, which is in use.
+    ///
+    /// # Errors
+    /// As [`model`](Self::model).
+    pub fn successor(
+        &self,
+        server_duid: &[u8],
+        key: [u8; 16],
+        before: &Model,
+    ) -> Result<Model, ModelError> {
+        self.builder(server_duid, key).build_successor(before)
+    }
+
+    fn builder(&self, server_duid: &[u8], key: [u8; 16]) -> ModelBuilder {
         let builder = ModelBuilder::new(server_duid, AllocationKey::new(key))
             .preference(self.preference)
             .rapid_commit(self.rapid_commit)
             .lifetimes(lifetimes(self.lifetimes))
             .options(options(&self.options));
         let links = self.links.iter().map(|link| self.link_spec(link));
-        links.fold(builder, ModelBuilder::link).build()
+        links.fold(builder, ModelBuilder::link)
     }
 
     fn link_spec(&self, link: &model::Link) -> LinkSpec {

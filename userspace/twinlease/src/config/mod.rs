@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+pub mod diff;
 mod fault;
 mod file;
 mod links;

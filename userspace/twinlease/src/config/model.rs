@@ -10,7 +10,7 @@ use wire::IaKind;
 use super::value::{Prefix, Secs};
 
 /// A configuration without faults.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// Where journal, snapshots and the server's identity are kept.
     pub state_dir: PathBuf,
@@ -89,7 +89,7 @@ pub enum VerifyChecksums {
 }
 
 /// One `[[interface]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Interface {
     /// The kernel's name of it.
     pub name: String,
@@ -120,7 +120,7 @@ pub struct ClientOptions {
 }
 
 /// One `[[link]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
     /// Unique name.
     pub name: String,
@@ -139,7 +139,7 @@ pub struct Link {
 }
 
 /// One `[[link.address-pool]]` or `[[link.prefix-pool]]`.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pool {
     /// Addresses or delegated prefixes.
     pub kind: IaKind,
@@ -164,7 +164,7 @@ impl Pool {
 }
 
 /// One `[[link.reservation]]`; at least one of address and prefix.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reservation {
     /// The client.
     pub duid: Box<[u8]>,

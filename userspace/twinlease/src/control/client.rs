@@ -1,10 +1,10 @@
-//! The operator's end of the control socket: GET over a Unix socket, one connection for all
+//! The operator's end of the control socket: GET and POST over a Unix socket, one connection for all
 //! requests of a command.
 
 use http_body_util::{BodyExt, Empty, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Request, StatusCode};
+use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
@@ -112,7 +112,28 @@ impl Client {
         &mut self,
         path_and_query: &str,
     ) -> Result<T, ClientError> {
-        let asked = tokio::time::timeout(WAIT_MAX, self.ask(path_and_query)).await;
+        self.ask_for(Method::GET, path_and_query, WAIT_MAX).await
+    }
+
+    /// The answer to `POST path_and_query`, which may take as long as `at_most`.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`], [`ClientError::Broken`].
+    pub async fn post<T: DeserializeOwned>(
+        &mut self,
+        path_and_query: &str,
+        at_most: Duration,
+    ) -> Result<T, ClientError> {
+        self.ask_for(Method::POST, path_and_query, at_most).await
+    }
+
+    async fn ask_for<T: DeserializeOwned>(
+        &mut self,
+        method: Method,
+        path_and_query: &str,
+        at_most: Duration,
+    ) -> Result<T, ClientError> {
+        let asked = tokio::time::timeout(at_most, self.ask(method, path_and_query)).await;
         let asked = asked.unwrap_or_else(|_| Err(broken(&self.path, &"it took too long")));
         let (code, body) = asked?;
         if code == StatusCode::OK {
@@ -130,8 +151,14 @@ impl Client {
         })
     }
 
-    async fn ask(&mut self, path_and_query: &str) -> Result<(StatusCode, Bytes), ClientError> {
-        let request = Request::get(path_and_query)
+    async fn ask(
+        &mut self,
+        method: Method,
+        path_and_query: &str,
+    ) -> Result<(StatusCode, Bytes), ClientError> {
+        let request = Request::builder()
+            .method(method)
+            .uri(path_and_query)
             .header(hyper::header::HOST, "localhost")
             .body(Empty::new())
             .map_err(|error| broken(&self.path, &error))?;

@@ -5,7 +5,9 @@ mod table;
 use std::collections::BTreeMap;
 use std::fmt::{self, Display};
 
-use super::status::{InterfaceReport, JournalReport, PoolReport, StatusReport, WorkerReport};
+use super::status::{
+    ConfigReport, InterfaceReport, JournalReport, PoolReport, StatusReport, WorkerReport,
+};
 use super::view::{BindingView, Moment};
 use table::Table;
 
@@ -22,6 +24,7 @@ impl Display for Status<'_> {
         let up = span(report.uptime_secs);
         writeln!(f, "twinlease {}, up {up}", report.version)?;
         writeln!(f, "server DUID {}", report.server_duid)?;
+        config(f, &report.config)?;
         interfaces(f, &report.interfaces)?;
         workers(f, &report.workers, report.uptime_secs)?;
         pools(f, &report.pools)?;
@@ -38,6 +41,24 @@ impl Display for Status<'_> {
             verdicts.map(|(verdict, count)| (verdict.as_str(), *count)),
         )
     }
+}
+
+/// Which config is in force; a refused reload is told in full, because nothing of it is in force.
+fn config(f: &mut fmt::Formatter<'_>, config: &ConfigReport) -> fmt::Result {
+    writeln!(f, "config {}, since {}", config.file, config.applied.utc)?;
+    let refused = config.last_reload.as_ref().filter(|last| !last.applied);
+    let Some(refused) = refused else {
+        return Ok(());
+    };
+    writeln!(
+        f,
+        "  REFUSED at {}, the former one is in force:",
+        refused.at.utc
+    )?;
+    refused
+        .faults
+        .iter()
+        .try_for_each(|fault| writeln!(f, "  {fault}"))
 }
 
 fn interfaces(f: &mut fmt::Formatter<'_>, interfaces: &[InterfaceReport]) -> fmt::Result {

@@ -5,15 +5,17 @@
 
 mod answer;
 mod leases;
+mod reload;
 mod socket;
 #[cfg(test)]
 mod tests;
 
+use arc_swap::ArcSwap;
 use axum::Router;
 use axum::extract::State;
 use axum::http::{Uri, header};
 use axum::response::{IntoResponse, Json, Response};
-use axum::routing::get;
+use axum::routing::{get, post};
 use axum::serve::Listener;
 use engine::Model;
 use std::fs;
@@ -26,6 +28,7 @@ use tokio::sync::oneshot;
 use super::command::Workers;
 use super::limited::Limited;
 use super::status::{StatusReport, StatusSource};
+use crate::reload::ReloadHandle;
 use answer::ApiError;
 pub use socket::{ControlListener, SocketError};
 
@@ -35,7 +38,9 @@ const GRACE: Duration = Duration::from_secs(2);
 /// What requests are answered from.
 pub struct ControlState {
     /// Names of links and pools.
-    pub model: Arc<Model>,
+    pub model: Arc<ArcSwap<Model>>,
+    /// Where a new config is asked for.
+    pub reload: ReloadHandle,
     /// Who owns the bindings.
     pub workers: Workers,
     /// Everything else.
@@ -56,6 +61,7 @@ pub async fn serve(
     let common = common_routes(Arc::clone(&state.status));
     let routes = Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/reload", post(reload::reload))
         .route("/v1/leases", get(leases::list))
         .route("/v1/leases/{lease}", get(leases::show))
         .with_state(state)

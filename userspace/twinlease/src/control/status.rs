@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
+use super::view::Moment;
 use crate::counters::WorkerSnapshot;
 
 /// Gathers a report from live counters; called on the control thread only.
@@ -21,6 +22,9 @@ pub struct StatusReport {
     pub uptime_secs: u64,
     /// In hexadecimal.
     pub server_duid: String,
+    /// The config in force.
+    #[serde(default)]
+    pub config: ConfigReport,
     /// In the order of the config.
     pub interfaces: Vec<InterfaceReport>,
     /// Verdicts of the XDP program by reason.
@@ -31,6 +35,32 @@ pub struct StatusReport {
     pub pools: Vec<PoolReport>,
     /// The journal.
     pub journal: JournalReport,
+}
+
+/// The config in force.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ConfigReport {
+    /// The file it was read from.
+    pub file: String,
+    /// Since when what it says is served.
+    pub applied: Moment,
+    /// What became of the last attempt to change it while serving.
+    pub last_reload: Option<ReloadReport>,
+}
+
+/// One attempt to change the config while serving.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct ReloadReport {
+    /// When it ended.
+    pub at: Moment,
+    /// Whether the new config is in force; if not, nothing of it is.
+    pub applied: bool,
+    /// What changed, a line each.
+    pub changes: Vec<String>,
+    /// Why it was refused, a line each.
+    pub faults: Vec<String>,
 }
 
 /// One interface.

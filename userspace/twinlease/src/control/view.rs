@@ -82,7 +82,7 @@ pub struct PartnerView {
 }
 
 /// A moment in two notations.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct Moment {
     /// RFC 3339 in UTC, or [`NEVER`].

@@ -1,6 +1,7 @@
 //! Where a worker decides: a datagram in, a reply written, held or handed over.
 
 use super::drops::WorkerDrop;
+use super::handover::HandoverWalk;
 use super::held::{Held, HeldReply};
 use super::inbox::{HandedOver, Inbox, Mail};
 use super::shards::ShardSet;
@@ -33,6 +34,8 @@ pub struct Desk {
     pub owner: Arc<[u8; SHARDS]>,
     /// Every worker's inbox, this one's included.
     pub inboxes: Arc<[Arc<Inbox>]>,
+    /// The way to the next model, while it is prepared.
+    pub handover: Option<Box<HandoverWalk>>,
     /// Read by the control thread.
     pub counters: Arc<WorkerCounters>,
 }
@@ -105,13 +108,17 @@ impl Desk {
             now,
             cap: LifetimeCap::None,
         };
-        let (appender, held) = (&mut self.appender, &mut self.held);
+        let mut recorder = Recorder {
+            appender: &mut self.appender,
+            held: &mut self.held,
+            handover: self.handover.as_deref_mut(),
+        };
         let outcome = engine::answer(
             &context,
             self.shards.get_mut(parsed.shard()),
             parsed,
             tx.payload_mut(&mut reply),
-            &mut |delta| record(appender, held, delta),
+            &mut |delta| recorder.record(delta),
         );
         match outcome {
             Outcome::Reply {
@@ -149,6 +156,9 @@ impl Desk {
             delivered += 1;
         }
         while let Some(lease) = self.held.next_position(committed) {
+            if let Some(handover) = &mut self.handover {
+                handover.release(lease);
+            }
             self.model.release(lease);
             delivered += 1;
         }
@@ -161,8 +171,12 @@ impl Desk {
         if !self.appender.has_room() {
             return 0;
         }
-        let (appender, held) = (&mut self.appender, &mut self.held);
-        let emit = &mut |delta: &BindingDelta<'_>| record(appender, held, delta);
+        let mut recorder = Recorder {
+            appender: &mut self.appender,
+            held: &mut self.held,
+            handover: self.handover.as_deref_mut(),
+        };
+        let emit = &mut |delta: &BindingDelta<'_>| recorder.record(delta);
         let ended = self.shards.expire_due(now, EXPIRE_BATCH, emit);
         self.counters.expired.add(ended as u64);
         ended
@@ -219,10 +233,23 @@ fn leads_to_a_lease(parsed: &Parsed<'_>) -> bool {
     parsed.may_change_state() || parsed.msg_type() == MessageType::SOLICIT
 }
 
-/// Journals one change. A lease that ended stays out of its pool until that record is durable.
-fn record(appender: &mut Appender, held: &mut Held, delta: &BindingDelta<'_>) {
-    appender.append(delta);
-    if let BindingDelta::Remove { lease, .. } = delta {
-        held.keep_from_pool(appender.ticket(), *lease);
+/// Where every change to a binding goes.
+struct Recorder<'d> {
+    appender: &'d mut Appender,
+    held: &'d mut Held,
+    handover: Option<&'d mut HandoverWalk>,
+}
+
+impl Recorder<'_> {
+    /// Journals one change. A lease that ended stays out of its pool until that record is durable.
+    fn record(&mut self, delta: &BindingDelta<'_>) {
+        self.appender.append(delta);
+        if let Some(handover) = &mut self.handover {
+            handover.note(delta);
+        }
+        if let BindingDelta::Remove { shard, lease } = delta {
+            self.held
+                .keep_from_pool(self.appender.ticket(), *shard, *lease);
+        }
     }
 }

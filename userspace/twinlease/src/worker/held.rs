@@ -4,7 +4,7 @@ use datapath::Reply;
 use journal::Ticket;
 use lease::Lease;
 use std::collections::VecDeque;
-use wire::MessageType;
+use wire::{MessageType, ShardId};
 
 /// A reply that is written and waits for its records to be durable.
 pub struct HeldReply {
@@ -22,7 +22,7 @@ pub struct HeldReply {
 #[derive(Default)]
 pub struct Held {
     replies: VecDeque<HeldReply>,
-    positions: VecDeque<(Ticket, Lease)>,
+    positions: VecDeque<(Ticket, ShardId, Lease)>,
 }
 
 impl Held {
@@ -32,8 +32,15 @@ impl Held {
     }
 
     /// Keeps a position from its pool until `ticket` is committed.
-    pub fn keep_from_pool(&mut self, ticket: Ticket, lease: Lease) {
-        self.positions.push_back((ticket, lease));
+    pub fn keep_from_pool(&mut self, ticket: Ticket, shard: ShardId, lease: Lease) {
+        self.positions.push_back((ticket, shard, lease));
+    }
+
+    /// All positions kept from their pools, and the shards whose bindings have ended.
+    pub fn positions(&self) -> impl Iterator<Item = (ShardId, Lease)> {
+        self.positions
+            .iter()
+            .map(|(_, shard, lease)| (*shard, *lease))
     }
 
     /// The next reply that may go, if any.
@@ -44,8 +51,8 @@ impl Held {
     /// The next position that may go back to its pool, if any.
     pub fn next_position(&mut self, committed: Ticket) -> Option<Lease> {
         self.positions
-            .pop_front_if(|(ticket, _)| *ticket <= committed)
-            .map(|(_, lease)| lease)
+            .pop_front_if(|(ticket, ..)| *ticket <= committed)
+            .map(|(.., lease)| lease)
     }
 
     /// Whether anything may go.
@@ -56,7 +63,7 @@ impl Held {
             || self
                 .positions
                 .front()
-                .is_some_and(|(ticket, _)| *ticket <= committed)
+                .is_some_and(|(ticket, ..)| *ticket <= committed)
     }
 
     /// Replies held.
@@ -76,8 +83,8 @@ mod tests {
     #[test]
     fn a_position_is_kept_until_its_record_is_committed() {
         let mut held = Held::default();
-        held.keep_from_pool(Ticket(3), lease(1));
-        held.keep_from_pool(Ticket(5), lease(2));
+        held.keep_from_pool(Ticket(3), ShardId(0), lease(1));
+        held.keep_from_pool(Ticket(5), ShardId(0), lease(2));
         assert!(!held.is_due(Ticket(2)));
         assert_eq!(held.next_position(Ticket(2)), None);
         assert!(held.is_due(Ticket(4)));

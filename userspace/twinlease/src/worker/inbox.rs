@@ -1,5 +1,6 @@
 //! Mail from other threads: packets of this worker's shards that arrived elsewhere, and commands.
 
+use super::handover::{BeginHandover, Switch};
 use crate::control::command::{Busy, Command, WorkerHandle};
 use crossbeam::queue::ArrayQueue;
 use datapath::{InterfaceId, ReplyTo, Waker};
@@ -33,6 +34,12 @@ pub enum Mail {
     Snapshot(SnapshotFeed),
     /// A question of the control socket.
     Command(Command),
+    /// A model is to be followed by another one.
+    BeginHandover(Box<BeginHandover>),
+    /// All workers are to change the model now.
+    Switch(Box<Switch>),
+    /// The model in use stays.
+    AbandonHandover,
 }
 
 /// Any thread may put mail in; the worker takes it out.
@@ -55,7 +62,15 @@ impl Inbox {
     /// # Errors
     /// The inbox is full; the mail is dropped.
     pub fn put(&self, mail: Mail) -> Result<(), Busy> {
-        self.mail.push(mail).map_err(|_| Busy)?;
+        self.offer(mail).map_err(|_| Busy)
+    }
+
+    /// As [`put`](Self::put).
+    ///
+    /// # Errors
+    /// The mail, when the inbox is full.
+    pub fn offer(&self, mail: Mail) -> Result<(), Box<Mail>> {
+        self.mail.push(mail).map_err(Box::new)?;
         self.waker.wake();
         Ok(())
     }

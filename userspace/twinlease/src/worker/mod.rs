@@ -4,11 +4,15 @@
 //! from other threads, commits, leases whose time is up, a slice of a snapshot. Then it hands its
 //! records to the journal, kicks its rings, and rests if the turn found nothing to do.
 //!
+//! The model changes between two decisions, in all workers together: see `handover.rs`.
+//!
 //! Invariant: a reply that tells a client of a change leaves only after the journal has committed
 //! the change, and a position goes back to its pool only after the end of its binding is committed.
 
 mod desk;
 mod drops;
+mod gate;
+mod handover;
 mod held;
 mod inbox;
 mod listing;
@@ -17,6 +21,8 @@ mod shards;
 
 pub use desk::Desk;
 pub use drops::WorkerDrop;
+pub use gate::Gate;
+pub use handover::{BeginHandover, HandoverWalk, Switch};
 pub use held::Held;
 pub use inbox::{Inbox, Mail};
 pub use shards::ShardSet;
@@ -76,6 +82,7 @@ impl Worker {
             work += self.desk.deliver_committed(&mut self.io.tx);
             work += self.desk.expire(now);
             work += self.desk.feed(&mut snapshot);
+            work += self.desk.continue_handover();
             self.desk.submit();
             self.io.settle();
             if counted_at != now {
@@ -126,6 +133,9 @@ impl Worker {
                 }
                 Mail::Snapshot(feed) => *snapshot = Some(SnapshotWalk::new(feed)),
                 Mail::Command(command) => self.desk.serve(command),
+                Mail::BeginHandover(begin) => self.desk.begin_handover(*begin),
+                Mail::Switch(switch) => self.desk.switch(*switch),
+                Mail::AbandonHandover => self.desk.handover = None,
             }
         }
         read

@@ -14,8 +14,8 @@ pub(super) enum ApiError {
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
-    /// Only GET is served.
-    #[error("only GET is served here")]
+    /// The path is served for another method.
+    #[error("this method is not served here")]
     NotAllowed,
     /// A worker's inbox is full.
     #[error("a worker is overloaded; try again")]
@@ -23,6 +23,9 @@ pub(super) enum ApiError {
     /// A worker took the command and did not answer it.
     #[error("a worker does not answer; the server's log says why")]
     WorkerSilent,
+    /// The server is stopping.
+    #[error("the server is stopping")]
+    Stopping,
     /// Nothing can be acknowledged.
     #[error("journal: {0}")]
     Unhealthy(String),
@@ -40,7 +43,9 @@ impl IntoResponse for ApiError {
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Busy | Self::WorkerSilent | Self::Unhealthy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy | Self::WorkerSilent | Self::Stopping | Self::Unhealthy(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
         };
         let body = serde_json::json!({ "error": self.to_string() });
         (code, Json(body)).into_response()

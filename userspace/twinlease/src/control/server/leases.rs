@@ -67,7 +67,8 @@ pub(super) async fn list(
         }
         None => page(&state, &query, filter).await?,
     };
-    let view = |binding| BindingView::new(binding, &state.model);
+    let model = state.model.load();
+    let view = |binding| BindingView::new(binding, &model);
     Ok(Json(LeasePage {
         leases: bindings.iter().map(view).collect(),
         next: next.map(|cursor| cursor.to_string()),
@@ -87,7 +88,7 @@ pub(super) async fn show(
     };
     let lease = parse_lease(&text).map_err(ApiError::Bad)?;
     match find(&state, lease).await? {
-        Some(binding) => Ok(Json(BindingView::new(&binding, &state.model))),
+        Some(binding) => Ok(Json(BindingView::new(&binding, &state.model.load()))),
         None => Err(ApiError::NotFound(format!(
             "there is no binding of {lease}"
         ))),
@@ -98,7 +99,7 @@ fn filter(query: &ListQuery, state: &ControlState) -> Result<Filter, ApiError> {
     let bad = |key: &'static str| move |wrong: String| ApiError::Bad(format!("{key}: {wrong}"));
     let link = |name: &String| {
         let unknown = || ApiError::NotFound(format!("link: there is no link {name:?}"));
-        parse_link(name, &state.model).ok_or_else(unknown)
+        parse_link(name, &state.model.load()).ok_or_else(unknown)
     };
     let duid = |text: &String| {
         let octets = parse_hex(text).filter(|octets| Duid::new(octets).is_some());

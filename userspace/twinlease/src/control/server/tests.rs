@@ -4,6 +4,7 @@ use super::*;
 use crate::control::client::{Client, ClientError, percent_encoded};
 use crate::control::command::{Busy, Command, Page, WorkerHandle};
 use crate::control::view::{BindingView, LeasePage, OUTSIDE};
+use crate::reload::Reloader;
 use engine::{LinkSpec, ModelBuilder, PoolConfig};
 use lease::{
     AbsTime, AllocationKey, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes, PoolSpec,
@@ -179,8 +180,10 @@ impl Running {
         let socket = dir.path().join("made/control.sock");
         let listener = ControlListener::bind(&socket).unwrap();
         let journal = Arc::new(Journal::default());
+        let (reload, _) = Reloader::channel();
         let state = Arc::new(ControlState {
-            model,
+            model: Arc::new(ArcSwap::new(model)),
+            reload,
             workers,
             status: Arc::clone(&journal) as Arc<dyn StatusSource>,
         });

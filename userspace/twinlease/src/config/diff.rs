@@ -1,0 +1,279 @@
+//! What a new config changes, in words for the operator, and what of that only a restart can do.
+
+use super::model::{Config, Lifetimes, Link, Pool, Reservation};
+use crate::control::view::kind_word;
+use std::collections::BTreeMap;
+use std::fmt::Display;
+
+/// What differs and cannot be changed while clients are served.
+pub fn needs_restart(before: &Config, after: &Config) -> Vec<String> {
+    let fixed = [
+        ("server.state-dir", before.state_dir == after.state_dir),
+        ("server.duid", before.duid == after.duid),
+        (
+            "server.allocation-key",
+            before.allocation_key == after.allocation_key,
+        ),
+        ("workers.cores", before.cores == after.cores),
+        ("workers.idle", before.idle == after.idle),
+        ("interface", before.interfaces == after.interfaces),
+        (
+            "control.socket",
+            before.control_socket == after.control_socket,
+        ),
+        ("control.metrics", before.metrics == after.metrics),
+    ];
+    let changed = fixed.iter().filter(|(_, same)| !same);
+    changed
+        .map(|(key, _)| format!("{key} has changed; restart the server to apply that"))
+        .collect()
+}
+
+/// What differs of what can be changed at any time, a line each.
+pub fn changes(before: &Config, after: &Config) -> Vec<String> {
+    let Config {
+        state_dir: _,
+        duid: _,
+        allocation_key: _,
+        preference,
+        cores: _,
+        idle: _,
+        interfaces: _,
+        rapid_commit,
+        lifetimes,
+        options,
+        links,
+        control_socket: _,
+        metrics: _,
+    } = after;
+    let mut changes = Changes::default();
+    changes.value("server.preference", &before.preference, preference);
+    changes.value("lifetimes.rapid-commit", &before.rapid_commit, rapid_commit);
+    changes.lifetimes("lifetimes", before.lifetimes, *lifetimes);
+    if before.options != *options {
+        changes.say("options", "changed");
+    }
+    let old: BTreeMap<&str, &Link> = before.links.iter().map(|l| (l.name.as_str(), l)).collect();
+    let new: BTreeMap<&str, &Link> = links.iter().map(|l| (l.name.as_str(), l)).collect();
+    for (name, link) in &new {
+        match old.get(name) {
+            Some(former) => changes.link(former, link),
+            None => changes.say(&of(name), format!("added, with {} pools", link.pools.len())),
+        }
+    }
+    for name in old.keys().filter(|name| !new.contains_key(*name)) {
+        changes.say(&of(name), "removed; its leases run out by themselves");
+    }
+    changes.0
+}
+
+#[derive(Default)]
+struct Changes(Vec<String>);
+
+impl Changes {
+    fn say(&mut self, what: &str, how: impl Display) {
+        self.0.push(format!("{what}: {how}"));
+    }
+
+    fn value<T: PartialEq + Display>(&mut self, what: &str, before: &T, after: &T) {
+        if before != after {
+            self.say(what, format_args!("{before} is now {after}"));
+        }
+    }
+
+    fn lifetimes(&mut self, what: &str, before: Lifetimes, after: Lifetimes) {
+        self.value(
+            &format!("{what}.preferred"),
+            &before.preferred,
+            &after.preferred,
+        );
+        self.value(&format!("{what}.valid"), &before.valid, &after.valid);
+    }
+
+    fn link(&mut self, before: &Link, after: &Link) {
+        let Link {
+            name,
+            interface,
+            link_addresses,
+            lifetimes,
+            options,
+            pools,
+            reservations,
+        } = after;
+        let link = of(name);
+        if before.interface != *interface {
+            self.say(&link, "serves another interface");
+        }
+        if before.link_addresses != *link_addresses {
+            self.say(&link, "link-addresses changed");
+        }
+        self.lifetimes(&format!("{link}: lifetimes"), before.lifetimes, *lifetimes);
+        if before.options != *options {
+            self.say(&link, "options changed");
+        }
+        self.pools(&link, &before.pools, pools);
+        self.reservations(&link, &before.reservations, reservations);
+    }
+
+    fn pools(&mut self, link: &str, before: &[Pool], after: &[Pool]) {
+        let keyed = |pools: &[Pool]| -> BTreeMap<_, Pool> {
+            let key = |pool: &Pool| (pool.first, pool.count, pool.unit_len);
+            pools.iter().map(|pool| (key(pool), pool.clone())).collect()
+        };
+        let (old, new) = (keyed(before), keyed(after));
+        for (key, pool) in &new {
+            let name = format!("{link}: {}", pool_name(pool));
+            match old.get(key) {
+                None => self.say(&name, "added"),
+                Some(former) => {
+                    self.lifetimes(
+                        &format!("{name}: lifetimes"),
+                        former.lifetimes,
+                        pool.lifetimes,
+                    );
+                    let settled = Pool {
+                        lifetimes: former.lifetimes,
+                        range: former.range.clone(),
+                        ..pool.clone()
+                    };
+                    if settled != *former {
+                        self.say(&name, "changed");
+                    }
+                }
+            }
+        }
+        for (_, pool) in old.iter().filter(|(key, _)| !new.contains_key(*key)) {
+            self.say(
+                &format!("{link}: {}", pool_name(pool)),
+                "removed; its leases run out by themselves",
+            );
+        }
+        let kept = |pools: &[Pool], others: &BTreeMap<(u128, u128, u8), Pool>| -> Vec<u128> {
+            let both = pools
+                .iter()
+                .filter(|pool| others.contains_key(&(pool.first, pool.count, pool.unit_len)));
+            both.map(|pool| pool.first).collect()
+        };
+        if kept(before, &new) != kept(after, &old) {
+            self.say(link, "its pools are tried in another order");
+        }
+    }
+
+    fn reservations(&mut self, link: &str, before: &[Reservation], after: &[Reservation]) {
+        if before == after {
+            return;
+        }
+        let keyed = |all: &[Reservation]| -> BTreeMap<Box<[u8]>, Reservation> {
+            all.iter().map(|r| (r.duid.clone(), r.clone())).collect()
+        };
+        let (old, new) = (keyed(before), keyed(after));
+        let added = new.keys().filter(|key| !old.contains_key(*key)).count();
+        let removed = old.keys().filter(|key| !new.contains_key(*key)).count();
+        let changed = new
+            .iter()
+            .filter(|(key, r)| old.get(*key).is_some_and(|former| former != *r))
+            .count();
+        self.say(
+            link,
+            format_args!("reservations: {added} added, {removed} removed, {changed} changed"),
+        );
+    }
+}
+
+fn of(link: &str) -> String {
+    format!("link \"{link}\"")
+}
+
+fn pool_name(pool: &Pool) -> String {
+    match pool.unit_len {
+        128 => format!("{} pool {}", kind_word(pool.kind), pool.range),
+        len => format!("{} pool {} of /{len}", kind_word(pool.kind), pool.range),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::parse;
+
+    const BEFORE: &str = r#"
+[[interface]]
+name = "eth0"
+[[link]]
+name = "a"
+link-addresses = ["2001:db8:1::/64"]
+[[link.address-pool]]
+range = "2001:db8:1::1000-2001:db8:1::1fff"
+[[link.prefix-pool]]
+prefix = "2001:db8:8000::/40"
+delegated-length = 56
+[[link.reservation]]
+duid = "00:03:00:01:52:54:00:12:34:56"
+address = "2001:db8:1::10"
+[[link]]
+name = "b"
+link-addresses = ["2001:db8:2::/64"]
+[[link.address-pool]]
+range = "2001:db8:2::/64"
+"#;
+
+    fn config(text: &str) -> Config {
+        parse("test", text, &[0])
+            .expect("a config without faults")
+            .0
+    }
+
+    fn changed(pairs: &[(&str, &str)]) -> (Vec<String>, Vec<String>) {
+        let text = pairs.iter().fold(BEFORE.to_owned(), |text, (from, to)| {
+            assert!(text.contains(from), "{from}");
+            text.replace(from, to)
+        });
+        let (before, after) = (config(BEFORE), config(&text));
+        (needs_restart(&before, &after), changes(&before, &after))
+    }
+
+    #[test]
+    fn nothing_changed_is_nothing_said() {
+        assert_eq!(changed(&[]), (vec![], vec![]));
+        assert_eq!(changed(&[("[[link]]", "# a comment\n[[link]]")]).1, [""; 0]);
+    }
+
+    #[test]
+    fn every_change_is_said_once() {
+        assert_eq!(
+            changed(&[("delegated-length = 56", "delegated-length = 60")]).1,
+            [
+                "link \"a\": prefix pool 2001:db8:8000::/40 of /60: added",
+                "link \"a\": prefix pool 2001:db8:8000::/40 of /56: removed; its leases run out by \
+                 themselves",
+            ]
+        );
+        assert_eq!(
+            changed(&[("::10\"", "::11\"")]).1,
+            ["link \"a\": reservations: 0 added, 0 removed, 1 changed"]
+        );
+        assert_eq!(
+            changed(&[("name = \"b\"", "name = \"c\"")]).1,
+            [
+                "link \"c\": added, with 1 pools",
+                "link \"b\": removed; its leases run out by themselves",
+            ]
+        );
+        assert_eq!(
+            changed(&[(
+                "[[interface]]",
+                "[lifetimes]\nvalid = \"10d\"\n[[interface]]"
+            )])
+            .1[0],
+            "lifetimes.valid: 4d is now 10d"
+        );
+    }
+
+    #[test]
+    fn what_needs_a_restart_is_named() {
+        assert_eq!(
+            changed(&[("name = \"eth0\"", "name = \"eth1\"")]).0,
+            ["interface has changed; restart the server to apply that"]
+        );
+    }
+}
