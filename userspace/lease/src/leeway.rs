@@ -1,7 +1,7 @@
 //! What failover lets a server do for the clients of a link: the whole of what its endpoint tells
 //! the engine and the workers (RFC 8156 §4.2, §4.4, §8).
 
-use crate::{AbsTime, Positions};
+use crate::{AbsTime, Positions, Share};
 
 /// Which of the two servers of a relationship (RFC 8156 §3).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -118,6 +118,14 @@ impl Leeway {
         mclt_secs: 0,
         replicate: false,
     };
+
+    /// From which part of the pools leases are newly drawn.
+    pub fn share(&self) -> Share {
+        Share {
+            addresses: self.addresses,
+            prefixes: self.prefixes,
+        }
+    }
 
     /// A relationship before its endpoint has said anything (STARTUP, RFC 8156 §8.3): nothing is
     /// answered and nothing is leased.

@@ -17,6 +17,6 @@ pub use binding::{
 };
 pub use delta::BindingDelta;
 pub use leeway::{Answers, Leeway, LifetimeCap, Prefixes, Role};
-pub use pool::{AllocationKey, Pool, PoolCounts, PoolError, PoolSpec, Positions};
+pub use pool::{AllocationKey, Pool, PoolCounts, PoolError, PoolSpec, Positions, Share, Sides};
 pub use shard::{Answer, Answered, BindingId, Shard, UnackedCounts};
 pub use time::AbsTime;

@@ -66,6 +66,29 @@ impl Bitmap {
         before & mask != 0
     }
 
+    /// Words of 64 bits.
+    pub(super) fn words(&self) -> usize {
+        self.levels[0].len()
+    }
+
+    /// All bits of a word.
+    pub(super) fn word(&self, word: usize) -> u64 {
+        self.levels[0][word].load(Ordering::SeqCst)
+    }
+
+    /// Sets and clears the bits of a word.
+    pub(super) fn assign(&self, word: usize, bits: u64) {
+        if self.word(word) == bits {
+            return;
+        }
+        let before = self.levels[0][word].swap(bits, Ordering::SeqCst);
+        if bits == FULL {
+            self.mark_full(1, word);
+        } else if before == FULL {
+            self.mark_free(1, word);
+        }
+    }
+
     /// Whether the bit is set.
     pub(super) fn is_taken(&self, bit: usize) -> bool {
         self.levels[0][bit / 64].load(Ordering::SeqCst) & 1 << (bit % 64) != 0

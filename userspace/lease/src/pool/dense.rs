@@ -2,6 +2,8 @@
 
 use super::bitmap::Bitmap;
 use super::reserved::Reserved;
+use super::split::Split;
+use crate::Role;
 use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 use crossbeam::utils::CachePadded;
@@ -14,13 +16,41 @@ const LOST_MAX: u32 = 1 << 10;
 /// just giving it back, or it is taken in front of the search while another comes free behind it.
 const MISSED_MAX: u32 = 64;
 
-/// Even positions first, then the odd ones from a word of their own, so that either half of the
-/// addresses (RFC 8156 §4.2.1) is one run of bits and is searched without passing the other.
+/// Which positions a search is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Wanted {
+    /// Every position.
+    Any,
+    /// Odd ones, or even ones.
+    Parity(bool),
+    /// Those of this server's side; in a pool that is not split every one is the primary's.
+    Own(Role),
+    /// The same, and when there is none left those of the other side.
+    OwnThenPartners(Role),
+}
+
+impl Wanted {
+    /// Whether a position of a pool that is not split is one of those.
+    pub(super) fn admits(self, position: u64) -> bool {
+        match self {
+            Self::Any | Self::Own(Role::Primary) | Self::OwnThenPartners(_) => true,
+            Self::Parity(odd) => odd == (position % 2 == 1),
+            Self::Own(Role::Secondary) => false,
+        }
+    }
+}
+
+/// Of addresses the even positions come first, then the odd ones from a word of their own, so that
+/// either half (RFC 8156 §4.2.1) is one run of bits and is searched without passing the other.
+/// Prefixes are in order, so that a block of them is one run.
 #[derive(Debug)]
 pub(super) struct Dense {
     bits: Bitmap,
     size: u64,
-    odd_base: usize,
+    /// First bit of the odd positions; `None`: a position is its bit.
+    odd_base: Option<usize>,
+    /// Whose the free prefixes are, if that matters.
+    split: Option<Box<Split>>,
     capacity: u64,
     /// Free positions: even ones in the low half, odd ones in the high half. Never fewer than the
     /// bits that are clear: lowered after a bit is set, raised before one is cleared. So 0 proves
@@ -29,32 +59,133 @@ pub(super) struct Dense {
 }
 
 impl Dense {
-    pub(super) fn new(size: u64, reserved: &Reserved) -> Self {
+    /// A pool with nothing taken; `in_halves` for addresses.
+    pub(super) fn new(size: u64, reserved: &Reserved, in_halves: bool) -> Self {
         let (evens, odds) = (size.div_ceil(2), size / 2);
-        let odd_base = evens.next_multiple_of(64) as usize;
-        let mut bits = Bitmap::new(odd_base + odds as usize);
-        bits.preset(evens as usize..odd_base);
+        let base = evens.next_multiple_of(64) as usize;
+        let odd_base = in_halves.then_some(base);
+        let mut bits = match in_halves {
+            true => Bitmap::new(base + odds as usize),
+            false => Bitmap::new(size as usize),
+        };
+        if in_halves {
+            bits.preset(evens as usize..base);
+        }
         let mut free = [evens, odds];
         for &(from, to) in reserved.blocks() {
             let even = from.div_ceil(2) as usize..(to / 2 + 1) as usize;
-            let odd = odd_base + (from / 2) as usize..odd_base + to.div_ceil(2) as usize;
+            let odd = (from / 2) as usize..to.div_ceil(2) as usize;
             free[0] -= even.len() as u64;
             free[1] -= odd.len() as u64;
-            bits.preset(even);
-            bits.preset(odd);
+            if in_halves {
+                bits.preset(even);
+                bits.preset(base + odd.start..base + odd.end);
+            } else {
+                bits.preset(from as usize..to as usize + 1);
+            }
         }
         let [free_evens, free_odds] = free;
         Self {
             bits,
             size,
             odd_base,
+            split: None,
             capacity: free_evens + free_odds,
             free: CachePadded::new(AtomicU64::new(free_odds << 32 | free_evens)),
         }
     }
 
+    /// Every prefix that is not taken becomes the primary's, and this server has this role.
+    pub(super) fn split_for(&mut self, role: Role) {
+        self.split = Some(Box::new(Split::new(role, &self.bits)));
+    }
+
+    /// Whose the free positions are, and which are taken.
+    pub(super) fn split(&self) -> Option<(&Split, &Bitmap)> {
+        Some((self.split.as_deref()?, &self.bits))
+    }
+
     /// The position that [`claim`](Self::claim) would take.
-    pub(super) fn offer(&self, hash: u64, parity: Option<bool>) -> Option<u64> {
+    pub(super) fn offer(&self, hash: u64, wanted: Wanted) -> Option<u64> {
+        match (wanted, &self.split) {
+            (Wanted::Own(_), Some(split)) => self.offer_own(split, hash),
+            (Wanted::OwnThenPartners(_), Some(split)) => self
+                .offer_own(split, hash)
+                .or_else(|| self.offer_any(hash, None)),
+            (Wanted::Own(Role::Secondary), None) => None,
+            (Wanted::Parity(odd), _) => self.offer_any(hash, Some(odd)),
+            _ => self.offer_any(hash, None),
+        }
+    }
+
+    /// Takes the first free position from where `hash` leads; `None` if all are taken.
+    pub(super) fn claim(&self, hash: u64, wanted: Wanted) -> Option<u64> {
+        match (wanted, &self.split) {
+            (Wanted::Own(_), Some(split)) => self.claim_own(split, hash),
+            (Wanted::OwnThenPartners(_), Some(split)) => self
+                .claim_own(split, hash)
+                .or_else(|| self.claim_any(hash, None)),
+            (Wanted::Own(Role::Secondary), None) => None,
+            (Wanted::Parity(odd), _) => self.claim_any(hash, Some(odd)),
+            _ => self.claim_any(hash, None),
+        }
+    }
+
+    /// Takes this position if it is one of those wanted; `false` if it is taken or is not.
+    pub(super) fn take_if(&self, position: u64, wanted: Wanted) -> bool {
+        match (wanted, &self.split) {
+            (Wanted::Own(_), Some(split)) => self.take_own(split, self.bit(position)),
+            _ => wanted.admits(position) && self.take(position),
+        }
+    }
+
+    fn offer_own(&self, split: &Split, hash: u64) -> Option<u64> {
+        let (within, start) = self.search(hash, None);
+        split.find(&within, start).map(|bit| self.position(bit))
+    }
+
+    fn claim_own(&self, split: &Split, hash: u64) -> Option<u64> {
+        let (within, start) = self.search(hash, None);
+        for _ in 0..LOST_MAX {
+            let found = split.find(&within, start);
+            let found = found.or_else(|| match self.own_free(split) {
+                0 => None,
+                _ => split.scan(&within),
+            });
+            let bit = found?;
+            if self.take_own(split, bit) {
+                return Some(self.position(bit));
+            }
+        }
+        None
+    }
+
+    /// Takes a position and then looks whose it is: see [`split`](super::split).
+    fn take_own(&self, split: &Split, bit: usize) -> bool {
+        let mut taken = self.bits.take(bit);
+        if taken && !split.is_own(bit) {
+            self.bits.give(bit);
+            taken = false;
+        }
+        if taken {
+            let position = self.position(bit);
+            self.free.fetch_sub(one(position), Ordering::SeqCst);
+            split.note_taken(&self.bits, bit);
+        } else {
+            split.note_free(&self.bits, bit);
+        }
+        taken
+    }
+
+    fn own_free(&self, split: &Split) -> u64 {
+        let backups = split.backups();
+        match split.role() {
+            Role::Primary => (self.capacity - self.bound()).saturating_sub(backups),
+            Role::Secondary => backups,
+        }
+    }
+
+    fn offer_any(&self, hash: u64, parity: Option<bool>) -> Option<u64> {
         if !self.may_have_room(parity) {
             return None;
         }
@@ -62,8 +193,7 @@ impl Dense {
         self.find(&within, start).map(|bit| self.position(bit))
     }
 
-    /// Takes the first free position from where `hash` leads; `None` if all are taken.
-    pub(super) fn claim(&self, hash: u64, parity: Option<bool>) -> Option<u64> {
+    fn claim_any(&self, hash: u64, parity: Option<bool>) -> Option<u64> {
         let (within, start) = self.search(hash, parity);
         let (mut lost, mut missed) = (0, 0);
         while lost < LOST_MAX && missed < MISSED_MAX && self.may_have_room(parity) {
@@ -82,9 +212,13 @@ impl Dense {
 
     /// Takes this position; `false` if it is taken.
     pub(super) fn take(&self, position: u64) -> bool {
-        let taken = self.bits.take(self.bit(position));
+        let bit = self.bit(position);
+        let taken = self.bits.take(bit);
         if taken {
             self.free.fetch_sub(one(position), Ordering::SeqCst);
+            if let Some(split) = &self.split {
+                split.note_taken(&self.bits, bit);
+            }
         }
         taken
     }
@@ -98,6 +232,8 @@ impl Dense {
         self.free.fetch_add(one(position), Ordering::SeqCst);
         if !self.bits.give(bit) {
             self.free.fetch_sub(one(position), Ordering::SeqCst);
+        } else if let Some(split) = &self.split {
+            split.note_free(&self.bits, bit);
         }
     }
 
@@ -124,34 +260,35 @@ impl Dense {
 
     /// Which bits to search, and from where.
     fn search(&self, hash: u64, parity: Option<bool>) -> (Range<usize>, usize) {
-        let (evens, end) = (
-            self.size.div_ceil(2) as usize,
-            self.odd_base + (self.size / 2) as usize,
-        );
         let scaled = |count: u64| ((u128::from(hash) * u128::from(count)) >> 64) as u64;
+        let Some(odd_base) = self.odd_base else {
+            return (0..self.size as usize, scaled(self.size) as usize);
+        };
+        let (evens, odds) = (self.size.div_ceil(2), self.size / 2);
+        let end = odd_base + odds as usize;
         match parity {
             None => (0..end, self.bit(scaled(self.size))),
-            Some(false) => (0..evens, scaled(evens as u64) as usize),
-            Some(true) => (
-                self.odd_base..end,
-                self.odd_base + scaled(self.size / 2) as usize,
-            ),
+            Some(false) => (0..evens as usize, scaled(evens) as usize),
+            Some(true) => (odd_base..end, odd_base + scaled(odds) as usize),
         }
     }
 
     fn bit(&self, position: u64) -> usize {
         let half = (position / 2) as usize;
-        if position % 2 == 1 {
-            self.odd_base + half
-        } else {
-            half
+        match self.odd_base {
+            None => position as usize,
+            Some(odd_base) if position % 2 == 1 => odd_base + half,
+            Some(_) => half,
         }
     }
 
     fn position(&self, bit: usize) -> u64 {
-        match bit.checked_sub(self.odd_base) {
-            Some(half) => half as u64 * 2 + 1,
-            None => bit as u64 * 2,
+        match self.odd_base {
+            None => bit as u64,
+            Some(odd_base) => match bit.checked_sub(odd_base) {
+                Some(half) => half as u64 * 2 + 1,
+                None => bit as u64 * 2,
+            },
         }
     }
 }

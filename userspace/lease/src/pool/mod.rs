@@ -19,20 +19,25 @@ mod misfit;
 mod misfit_tests;
 mod permutation;
 mod reserved;
+mod sides;
 mod sparse;
 mod spec;
+mod split;
+#[cfg(test)]
+mod split_tests;
 #[cfg(test)]
 mod tests;
 
-use self::dense::Dense;
+use self::dense::{Dense, Wanted};
 use self::misfit::{Misfits, Span};
 use self::reserved::Reserved;
+pub use self::sides::Sides;
 use self::sparse::Sparse;
 pub use self::spec::{PoolError, PoolSpec};
 use crate::sip::SipKey;
-use crate::{Lease, Shard};
+use crate::{Lease, Prefixes, Role, Shard};
 use core::fmt;
-use wire::{IaKey, ShardId};
+use wire::{IaKey, IaKind, ShardId};
 
 /// A pool of up to this many positions keeps a bit for each: 8 MiB, untouched until used. Above it
 /// a shard's part has at least 2^18 positions, so that drawing by hash seldom meets a used one.
@@ -60,12 +65,29 @@ impl fmt::Debug for AllocationKey {
 /// (RFC 8156 §4.2.1) gives the odd addresses to the primary and the even ones to the secondary.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Positions {
-    /// Every position: a server without partner, and all prefix pools.
+    /// Every position: a server without partner.
     All,
     /// Addresses whose lowest bit is 1.
     Odd,
     /// Addresses whose lowest bit is 0.
     Even,
+}
+
+/// From which part of the pools a lease is newly drawn.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Share {
+    /// Of addresses.
+    pub addresses: Positions,
+    /// Of delegated prefixes.
+    pub prefixes: Prefixes,
+}
+
+impl Share {
+    /// Everything: a server without partner.
+    pub const ALL: Self = Self {
+        addresses: Positions::All,
+        prefixes: Prefixes::All,
+    };
 }
 
 /// How full a pool is. `size == reserved + bound + free` in every value ever returned; while
@@ -109,7 +131,8 @@ impl Pool {
         let secret = SipKey::new(key.0);
         let reserved = Reserved::of(&spec);
         let store = if spec.count <= u128::from(DENSE_POSITIONS_MAX) {
-            Store::Dense(Dense::new(spec.count as u64, &reserved))
+            let in_halves = spec.kind == IaKind::Na;
+            Store::Dense(Dense::new(spec.count as u64, &reserved, in_halves))
         } else {
             Store::Sparse(Sparse::new(
                 spec.count,
@@ -159,7 +182,7 @@ impl Pool {
 
     /// What [`claim`](Self::claim) would give now. Takes nothing: another worker may have it next.
     pub fn offer(&self, shard: &Shard, ia: &IaKey<'_>) -> Option<Lease> {
-        self.offer_among(shard, ia, Positions::All)
+        self.offer_among(shard, ia, Share::ALL)
     }
 
     /// Takes the lease that this IA's hash leads to, or the next free one; `None` if every
@@ -169,27 +192,28 @@ impl Pool {
     /// [`put`](Shard::put) the binding before the next claim for the same shard.
     #[must_use]
     pub fn claim(&self, shard: &Shard, ia: &IaKey<'_>) -> Option<Lease> {
-        self.claim_among(shard, ia, Positions::All)
+        self.claim_among(shard, ia, Share::ALL)
     }
 
-    /// [`offer`](Self::offer) from one half of the addresses (RFC 8156 §4.2.1).
-    pub fn offer_among(&self, shard: &Shard, ia: &IaKey<'_>, among: Positions) -> Option<Lease> {
-        let parity = self.parity(among);
+    /// [`offer`](Self::offer) from this server's share (RFC 8156 §4.2).
+    pub fn offer_among(&self, shard: &Shard, ia: &IaKey<'_>, share: Share) -> Option<Lease> {
+        let wanted = self.wanted(share);
         let position = match &self.store {
-            Store::Dense(dense) => dense.offer(self.hash(ia, 0), parity)?,
-            Store::Sparse(_) => self.draw(shard, ia, parity)?,
+            Store::Dense(dense) => dense.offer(self.hash(ia, 0), wanted)?,
+            Store::Sparse(_) => self.draw(shard, ia, wanted)?,
         };
         Some(self.spec.lease_at(position))
     }
 
-    /// [`claim`](Self::claim) from one half of the addresses (RFC 8156 §4.2.1).
+    /// [`claim`](Self::claim) from this server's share (RFC 8156 §4.2). The last prefix of its
+    /// side may be missed while blocks are changing sides.
     #[must_use]
-    pub fn claim_among(&self, shard: &Shard, ia: &IaKey<'_>, among: Positions) -> Option<Lease> {
-        let parity = self.parity(among);
+    pub fn claim_among(&self, shard: &Shard, ia: &IaKey<'_>, share: Share) -> Option<Lease> {
+        let wanted = self.wanted(share);
         let position = match &self.store {
-            Store::Dense(dense) => dense.claim(self.hash(ia, 0), parity)?,
+            Store::Dense(dense) => dense.claim(self.hash(ia, 0), wanted)?,
             Store::Sparse(sparse) => {
-                let position = self.draw(shard, ia, parity)?;
+                let position = self.draw(shard, ia, wanted)?;
                 sparse.count_bound();
                 position
             }
@@ -202,13 +226,21 @@ impl Pool {
     /// cannot be asked from here.
     #[must_use]
     pub fn claim_exact(&self, shard: &Shard, lease: Lease) -> bool {
+        self.claim_exact_among(shard, lease, Share::ALL)
+    }
+
+    /// [`claim_exact`](Self::claim_exact), if the lease is of this server's share.
+    #[must_use]
+    pub fn claim_exact_among(&self, shard: &Shard, lease: Lease, share: Share) -> bool {
         let Some(position) = self.drawable(lease) else {
             return false;
         };
+        let wanted = self.wanted(share);
         match &self.store {
-            Store::Dense(dense) => dense.take(position),
+            Store::Dense(dense) => dense.take_if(position, wanted),
             Store::Sparse(sparse) => {
-                let free = sparse.owner(position) == shard.id()
+                let free = wanted.admits(position)
+                    && sparse.owner(position) == shard.id()
                     && !shard.holds(lease)
                     && !sparse.is_foreign(shard.id(), position)
                     && !self.misfits.cover(position);
@@ -321,13 +353,16 @@ impl Pool {
         (from..=to).filter(|position| !self.reserved.contains(*position))
     }
 
-    /// The lowest bit that a position must have for its address to be `among` those asked for.
-    fn parity(&self, among: Positions) -> Option<bool> {
-        let first_is_odd = self.spec.unit_len == 128 && self.spec.first & 1 == 1;
-        match among {
-            Positions::All => None,
-            Positions::Odd => Some(!first_is_odd),
-            Positions::Even => Some(first_is_odd),
+    /// What of this pool belongs to a share. Of addresses it is the lowest bit that counts, and a
+    /// pool may begin with an odd one.
+    fn wanted(&self, share: Share) -> Wanted {
+        let first_is_odd = self.spec.first & 1 == 1;
+        match (self.spec.kind, share.addresses, share.prefixes) {
+            (IaKind::Na, Positions::Odd, _) => Wanted::Parity(!first_is_odd),
+            (IaKind::Na, Positions::Even, _) => Wanted::Parity(first_is_odd),
+            (IaKind::Pd, _, Prefixes::Own(role)) => Wanted::Own(role),
+            (IaKind::Pd, _, Prefixes::OwnThenPartners(role)) => Wanted::OwnThenPartners(role),
+            (IaKind::Na, Positions::All, _) | (IaKind::Pd, _, Prefixes::All) => Wanted::Any,
         }
     }
 
@@ -340,9 +375,14 @@ impl Pool {
     }
 
     /// A position of `shard`'s own part of a sparse pool that is free.
-    fn draw(&self, shard: &Shard, ia: &IaKey<'_>, parity: Option<bool>) -> Option<u64> {
+    fn draw(&self, shard: &Shard, ia: &IaKey<'_>, wanted: Wanted) -> Option<u64> {
         let Store::Sparse(sparse) = &self.store else {
             return None;
+        };
+        let parity = match wanted {
+            Wanted::Any | Wanted::OwnThenPartners(_) | Wanted::Own(Role::Primary) => None,
+            Wanted::Parity(odd) => Some(odd),
+            Wanted::Own(Role::Secondary) => return None,
         };
         (0..sparse::ATTEMPTS_MAX)
             .map(|attempt| sparse.candidate(shard.id(), self.hash(ia, attempt), parity))

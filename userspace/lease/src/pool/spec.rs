@@ -27,6 +27,11 @@ pub enum PoolError {
     /// The number of delegated prefixes is not a power of two.
     #[error("a prefix pool must be one whole prefix")]
     NotAPrefix,
+    /// More than 2^26 prefixes, to be split between the two servers of a relationship.
+    #[error(
+        "a pool of more than 2^26 prefixes cannot be split between two servers; divide it into several"
+    )]
+    TooLargeToSplit,
     /// It goes past the last IPv6 address.
     #[error("the pool goes past the end of the address space")]
     PastTheEnd,

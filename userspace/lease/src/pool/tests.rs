@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use std::collections::{BTreeSet, HashSet};
 use wire::{Duid, IaKind, Iaid};
 
-const KEY: AllocationKey = AllocationKey([7; 16]);
+pub(super) const KEY: AllocationKey = AllocationKey([7; 16]);
 
 fn addresses(first: &str, last: &str) -> PoolSpec {
     let parse = |text: &str| text.parse::<Ipv6Addr>().expect("an address");
@@ -55,6 +55,13 @@ fn bind(shard: &mut Shard, ia: &IaKey<'_>, lease: Lease) {
         accepts_reconfigure: false,
         via: &[],
     });
+}
+
+fn half(addresses: Positions) -> Share {
+    Share {
+        addresses,
+        ..Share::ALL
+    }
 }
 
 fn check_conservation(counts: PoolCounts) {
@@ -255,16 +262,16 @@ fn either_half_is_used_to_the_last_without_touching_the_other() {
         let shard = shard(0);
         let size = pool.counts().size;
         let odd: Vec<Lease> = (0..200)
-            .map_while(|i| with_ia(i, |ia| pool.claim_among(&shard, ia, Positions::Odd)))
+            .map_while(|i| with_ia(i, |ia| pool.claim_among(&shard, ia, half(Positions::Odd))))
             .collect();
         assert!(odd.iter().all(|lease| lease.addr & 1 == 1));
         assert_eq!(odd.len(), 40);
         assert_eq!(
-            with_ia(1, |ia| pool.offer_among(&shard, ia, Positions::Odd)),
+            with_ia(1, |ia| pool.offer_among(&shard, ia, half(Positions::Odd))),
             None
         );
         let even = (0..200)
-            .map_while(|i| with_ia(i, |ia| pool.claim_among(&shard, ia, Positions::Even)))
+            .map_while(|i| with_ia(i, |ia| pool.claim_among(&shard, ia, half(Positions::Even))))
             .inspect(|lease| assert_eq!(lease.addr & 1, 0))
             .count();
         assert_eq!(even as u128, size - 40);
@@ -282,7 +289,9 @@ fn shards_draw_from_parts_of_their_own() {
             // Every shard is asked for the same clients: the parts alone keep them apart.
             with_ia(number, |ia| {
                 let among = [Positions::All, Positions::Odd, Positions::Even][number as usize % 3];
-                let lease = pool.claim_among(&shard, ia, among).expect("a free address");
+                let lease = pool
+                    .claim_among(&shard, ia, half(among))
+                    .expect("a free address");
                 assert!(pool.contains(lease));
                 assert_eq!(pool.owner(lease), Some(ShardId(id)));
                 assert!(drawn.insert(lease), "{lease} drawn twice");
