@@ -89,6 +89,7 @@ impl Journal {
             options.segment_len,
             recovered.spares,
             recovered.next_spare,
+            recovered.next_segment,
         );
         let spares = Arc::new(spares);
         let (lanes_in, lanes_out): (Vec<_>, Vec<_>) = (0..workers).map(|_| lane()).unzip();
@@ -98,7 +99,7 @@ impl Journal {
             Arc::clone(&spares),
             lanes_out,
             wakers,
-            (recovered.next_lsn, recovered.next_segment),
+            recovered.next_lsn,
         );
         writer
             .open_first()

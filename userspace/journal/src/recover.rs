@@ -6,14 +6,16 @@
 //! behind it is applied, because every record is the whole new state of its lease.
 
 mod apply;
+mod files;
 mod scan;
 
 use crate::error::JournalError;
-use crate::file::{Disk, OpenFor, Storage};
+use crate::file::{Disk, Storage};
 use crate::group::Lsn;
-use crate::segment::{BLOCK_LEN, FORMAT_VERSION, FileHeader, FileKind, HeaderFault};
+use crate::segment::FileKind;
 use crate::shared::SegmentInfo;
 use apply::{Feed, apply_on_threads};
+use files::{Beginning, Files, Segment, pass_over_prepared, read_beginning, segment_headers};
 use lease::BindingDelta;
 use scan::{Ending, Scan};
 use std::path::Path;
@@ -46,6 +48,8 @@ pub struct Recovered {
     pub(crate) next_segment: u64,
     pub(crate) spares: Vec<String>,
     pub(crate) next_spare: u64,
+    /// Segments that were not begun.
+    prepared: Vec<String>,
 }
 
 /// Locks `dir` and brings back what its journal holds. Every applier gets the changes of the
@@ -91,6 +95,7 @@ pub fn recover_from<A: Apply + Send>(
         next_segment: files.segments.last().map_or(1, |(number, _)| number + 1),
         spares: files.spares.clone(),
         next_spare: files.next_spare,
+        prepared: Vec::new(),
         storage: Arc::clone(&storage),
     };
     let appliers = apply_on_threads(appliers, owner, |feed| {
@@ -102,6 +107,7 @@ pub fn recover_from<A: Apply + Send>(
         let begun = segments.iter().map(|(info, _)| info.first_lsn);
         let known = snapshots.chain(begun).max().unwrap_or(0);
         recovered.next_lsn = Lsn(recovered.next_lsn.0.max(known));
+        pass_over_prepared(&*storage, &mut recovered)?;
         recovered.segments = segments.into_iter().map(|(info, _)| info).collect();
         let nothing = recovered.records == 0 && recovered.damaged;
         if nothing && !accept_damage {
@@ -120,41 +126,6 @@ pub fn recover_from<A: Apply + Send>(
     Ok((appliers, recovered))
 }
 
-/// The journal's files by their names.
-#[derive(Default)]
-struct Files {
-    segments: Vec<(u64, String)>,
-    snapshots: Vec<(u64, String)>,
-    spares: Vec<String>,
-    next_spare: u64,
-    temporary: Vec<String>,
-}
-
-impl Files {
-    fn find(storage: &dyn Storage) -> Result<Self, JournalError> {
-        let mut files = Self::default();
-        for name in storage.list().map_err(io_error(storage, "list", ""))? {
-            let number = |prefix, suffix| {
-                let digits = name.strip_prefix(prefix)?.strip_suffix(suffix)?;
-                u64::from_str_radix(digits, 16).ok()
-            };
-            if let Some(number) = number("segment-", ".log") {
-                files.segments.push((number, name));
-            } else if let Some(lsn) = number("snapshot-", ".snap") {
-                files.snapshots.push((lsn, name));
-            } else if let Some(number) = number("spare-", ".free") {
-                files.next_spare = files.next_spare.max(number + 1);
-                files.spares.push(name);
-            } else if number("spare-", ".tmp").is_some() || name == "snapshot.tmp" {
-                files.temporary.push(name);
-            }
-        }
-        files.segments.sort();
-        files.snapshots.sort();
-        Ok(files)
-    }
-}
-
 fn io_error(
     storage: &dyn Storage,
     what: &'static str,
@@ -162,52 +133,6 @@ fn io_error(
 ) -> impl FnOnce(std::io::Error) -> JournalError + use<> {
     let path = storage.path().join(name);
     move |source| JournalError::Io { what, path, source }
-}
-
-/// The file's header; `None` if it is damaged.
-fn read_header(
-    storage: &dyn Storage,
-    kind: FileKind,
-    name: &str,
-) -> Result<Option<FileHeader>, JournalError> {
-    let failed = |what| io_error(storage, what, name);
-    let file = storage.open(name, OpenFor::Read).map_err(failed("open"))?;
-    let mut block = vec![0; BLOCK_LEN];
-    let len = file.read_at(&mut block, 0).map_err(failed("read"))?;
-    match FileHeader::decode(kind, &block[..len]) {
-        Ok(header) => Ok(Some(header)),
-        Err(HeaderFault::Damaged) => Ok(None),
-        Err(HeaderFault::Version(found)) => Err(JournalError::Version {
-            file: name.to_owned(),
-            found,
-            supported: FORMAT_VERSION,
-        }),
-    }
-}
-
-type Segment = (SegmentInfo, FileHeader);
-
-fn segment_headers(
-    storage: &dyn Storage,
-    files: &Files,
-    recovered: &mut Recovered,
-) -> Result<Vec<Segment>, JournalError> {
-    let mut segments = Vec::new();
-    for (number, name) in &files.segments {
-        match read_header(storage, FileKind::Segment, name)? {
-            Some(header) if header.number == *number => {
-                let info = SegmentInfo {
-                    name: name.clone(),
-                    first_lsn: header.lsn,
-                };
-                segments.push((info, header));
-            }
-            _ => recovered.damage(format!(
-                "{name}: its header is damaged; the whole file is left out"
-            )),
-        }
-    }
-    Ok(segments)
 }
 
 /// Applies the newest whole snapshot from which the log goes on; the LSN to replay from.
@@ -227,8 +152,10 @@ fn load_snapshot(
     let mut found_damage = false;
     for (lsn, name) in files.snapshots.iter().rev() {
         let before = (recovered.records, recovered.damaged);
-        let header = read_header(&*storage, FileKind::Snapshot, name)?;
-        if let Some(header) = header.filter(|header| header.lsn == *lsn) {
+        let beginning = read_beginning(&*storage, FileKind::Snapshot, name)?;
+        if let Beginning::Header(header) = beginning
+            && header.lsn == *lsn
+        {
             let mut scan = Scan::open(&*storage, name, header, 0, None)?;
             scan.run(feed, recovered)?;
             if recovered.damaged == before.1 && scan.footer_matches(*lsn) {

@@ -180,6 +180,11 @@ impl BatchHeader {
         })
     }
 
+    /// As [`decode`](Self::decode) in a file whose salt is not known.
+    pub fn decode_any(octets: &[u8]) -> Option<Self> {
+        Self::decode(octets, u64_at(octets.first_chunk::<BATCH_HEADER_LEN>()?, 8))
+    }
+
     /// Length of the batch with its padding, octets.
     pub fn batch_len(&self) -> usize {
         padded(BATCH_HEADER_LEN + self.payload_len as usize)

@@ -1,6 +1,7 @@
 //! The whole journal on a disk that can be cut off, fail and be damaged.
 
 mod disk;
+mod rotation;
 
 use crate::{
     Apply, Health, Journal, JournalError, Options, Recovered, Storage, Ticket, Wake, decode,

@@ -4,13 +4,13 @@
 //! records go into a new one, which says at which LSN it takes over.
 
 use crate::chunk::LaneOut;
-use crate::file::{AlignedBuf, File, OpenFor, Storage, write_whole};
+use crate::file::{AlignedBuf, File, Storage, write_whole};
 use crate::group::{Group, Lsn, Part};
 use crate::segment::{
     BATCH_HEADER_LEN, BATCH_LEN_MAX, BLOCK_LEN, BatchHeader, FileHeader, FileKind, padded,
 };
 use crate::shared::{Health, SegmentInfo, Shared, Wake};
-use crate::spare::Spares;
+use crate::spare::{Prepared, Spares};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
@@ -50,7 +50,6 @@ pub(crate) struct Writer {
     group: Group,
     buf: AlignedBuf,
     segment: Option<Open>,
-    next_number: u64,
     /// The lane that is looked at first: it rotates, so that none waits behind a busy one.
     first_lane: usize,
 }
@@ -62,10 +61,10 @@ impl Writer {
         spares: Arc<Spares>,
         lanes: Vec<LaneOut>,
         wakers: Vec<Arc<dyn Wake>>,
-        next: (Lsn, u64),
+        next: Lsn,
     ) -> Self {
         Self {
-            group: Group::new(lanes.len(), next.0),
+            group: Group::new(lanes.len(), next),
             shared,
             storage,
             spares,
@@ -73,7 +72,6 @@ impl Writer {
             wakers,
             buf: AlignedBuf::zeroed(BATCH_LEN_MAX + BLOCK_LEN),
             segment: None,
-            next_number: next.1,
             first_lane: 0,
         }
     }
@@ -101,8 +99,8 @@ impl Writer {
 
     /// Makes the first segment, so that a start on a disk that cannot be written fails at once.
     pub fn open_first(&mut self) -> io::Result<()> {
-        let spare = self.spares.take_first()?;
-        self.open_spare(&spare)
+        let prepared = self.spares.take_first()?;
+        self.begin(prepared)
     }
 
     fn gather(&mut self) {
@@ -195,39 +193,45 @@ impl Writer {
         write_whole(&*open.file, &buf[..len + room], open.at)?;
         open.at += len as u64;
         open.committed_any = true;
+        self.spares.set_used(open.at, open.len);
         Ok(())
     }
 
     fn open_segment(&mut self) -> io::Result<()> {
         self.segment = None;
-        let spare = self.spares.take()?;
-        self.open_spare(&spare)
+        let prepared = self.spares.take()?;
+        self.begin(prepared)
     }
 
-    /// Makes the spare the segment that is written.
-    fn open_spare(&mut self, spare: &str) -> io::Result<()> {
-        let file = self.storage.open(spare, OpenFor::Write)?;
+    /// Makes the prepared segment the one that is written.
+    fn begin(&mut self, prepared: Prepared) -> io::Result<()> {
+        let Prepared {
+            number,
+            name,
+            file,
+            len,
+        } = prepared;
         let header = FileHeader {
             kind: FileKind::Segment,
-            number: self.next_number,
+            number,
             lsn: self.group.first_lsn(),
             salt: fresh_salt(),
         };
-        let mut first = AlignedBuf::zeroed(2 * BLOCK_LEN);
+        let mut first = AlignedBuf::zeroed(BLOCK_LEN);
         header.encode(first.bytes_mut());
-        write_whole(&*file, first.bytes(), 0)?;
-        let name = segment_name(self.next_number);
-        self.next_number += 1;
-        self.storage.rename(spare, &name)?;
+        if let Err(error) = write_whole(&*file, first.bytes(), 0) {
+            // Without its header it is nothing; recovery passes over what cannot be removed.
+            let _ = self.storage.remove(&name);
+            return Err(error);
+        }
         self.shared.slow().segments.push(SegmentInfo {
             name: name.clone(),
             first_lsn: header.lsn,
         });
-        self.storage.sync_dir()?;
         self.segment = Some(Open {
-            len: file.len()?,
             file,
             name,
+            len,
             at: BLOCK_LEN as u64,
             salt: header.salt,
             committed_any: false,

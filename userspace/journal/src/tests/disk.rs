@@ -18,6 +18,26 @@ pub(super) enum Fault {
 struct State {
     names: BTreeMap<String, Arc<Mutex<Vec<u8>>>>,
     fault: Option<Fault>,
+    /// Changes of names after which nothing works until the restart.
+    steps_left: Option<u32>,
+}
+
+impl State {
+    /// Before a name is changed or the directory flushed.
+    fn step(&mut self) -> io::Result<()> {
+        match &mut self.steps_left {
+            None => Ok(()),
+            Some(0) => Err(io::Error::from_raw_os_error(5)),
+            Some(left) => {
+                *left -= 1;
+                Ok(())
+            }
+        }
+    }
+
+    fn crashed(&self) -> bool {
+        self.steps_left == Some(0)
+    }
 }
 
 #[derive(Clone, Default)]
@@ -31,6 +51,19 @@ struct MemoryFile {
 impl MemoryDisk {
     pub fn fail(&self, fault: Option<Fault>) {
         self.state().fault = fault;
+    }
+
+    /// After so many more changes of names nothing works, as after a crash.
+    pub fn crash_after(&self, steps: u32) {
+        self.state().steps_left = Some(steps);
+    }
+
+    pub fn restart(&self) {
+        self.state().steps_left = None;
+    }
+
+    pub fn names(&self) -> Vec<String> {
+        self.state().names.keys().cloned().collect()
     }
 
     pub fn octets(&self, name: &str) -> Vec<u8> {
@@ -57,6 +90,9 @@ impl Storage for MemoryDisk {
 
     fn open(&self, name: &str, what_for: OpenFor) -> io::Result<Box<dyn File>> {
         let mut state = self.state();
+        if state.crashed() {
+            return Err(io::Error::from_raw_os_error(5));
+        }
         if what_for == OpenFor::Create {
             state.names.insert(name.to_owned(), Arc::default());
         }
@@ -69,18 +105,21 @@ impl Storage for MemoryDisk {
 
     fn rename(&self, from: &str, to: &str) -> io::Result<()> {
         let mut state = self.state();
+        state.step()?;
         let file = state.names.remove(from).ok_or(io::ErrorKind::NotFound)?;
         state.names.insert(to.to_owned(), file);
         Ok(())
     }
 
     fn remove(&self, name: &str) -> io::Result<()> {
-        let removed = self.state().names.remove(name);
+        let mut state = self.state();
+        state.step()?;
+        let removed = state.names.remove(name);
         removed.map(drop).ok_or(io::ErrorKind::NotFound.into())
     }
 
     fn sync_dir(&self) -> io::Result<()> {
-        Ok(())
+        self.state().step()
     }
 
     fn path(&self) -> &Path {
@@ -103,7 +142,13 @@ impl File for MemoryFile {
 
     fn write_at(&self, buf: &[u8], offset: u64) -> io::Result<usize> {
         assert!(buf.as_ptr().addr().is_multiple_of(4096) && buf.len().is_multiple_of(4096));
-        let fault = self.disk.state().fault;
+        let state = self.disk.state();
+        let fault = if state.crashed() {
+            Some(Fault::Eio)
+        } else {
+            state.fault
+        };
+        drop(state);
         let len = match fault {
             Some(Fault::Eio) => return Err(io::Error::from_raw_os_error(5)),
             Some(Fault::Full) => return Err(io::Error::from_raw_os_error(28)),
