@@ -8,33 +8,52 @@
 
 mod alloc;
 mod engine;
+mod generator;
 mod journal;
+mod load;
 mod report;
+mod scenario;
 mod steer;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use clap::Parser;
+use clap::{Args, Parser, Subcommand};
+use signal_hook::consts::{SIGINT, SIGTERM};
 
-use crate::report::Figure;
+use crate::report::{Chapter, Findings};
+use crate::scenario::Run;
 
-/// Runs one scenario.
-type Run = fn() -> Result<Vec<Figure>>;
-
-/// The scenarios by name, in the order of `all`.
-const SCENARIOS: [(&str, Run); 3] = [
-    ("steer", steer::run),
-    ("engine", engine::run),
-    ("journal", journal::run),
+/// The scenarios that need no server, in the order of `all`; [`scenario::SCENARIOS`] follow.
+const ALONE: [(&str, Run); 3] = [
+    ("steer", || Ok(Findings::from(steer::run()?))),
+    ("engine", || Ok(Findings::from(engine::run()?))),
+    ("journal", || Ok(Findings::from(journal::run()?))),
 ];
 
-/// Every scenario after the other.
+/// Every scenario after the other, and a report of them.
 const ALL: &str = "all";
+/// Where the report of all scenarios goes, in the repository.
+const REPORT: &str = "bench/report";
 
 #[derive(Parser)]
-#[command(about = "Measures twinlease")]
+#[command(about = "Load for DHCPv6 servers, and the measurements of twinlease")]
+struct CommandLine {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Load for any DHCPv6 server: at a set rate, or in search of the highest one
+    Load(load::LoadArguments),
+    /// A measurement of twinlease
+    Scenario(Arguments),
+}
+
+#[derive(Args)]
 struct Arguments {
     /// Its name, or `all`
     scenario: String,
@@ -44,7 +63,11 @@ struct Arguments {
 }
 
 fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
+    let done = match CommandLine::parse().command {
+        Command::Load(arguments) => load::run(&arguments),
+        Command::Scenario(arguments) => run(&arguments),
+    };
+    match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("error: {error:#}");
@@ -54,24 +77,65 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> Result<()> {
+    stop_in_order()?;
     let Arguments { scenario, json } = arguments;
-    let chosen = |name: &str| scenario == ALL || scenario == name;
-    let mut figures = Vec::new();
-    for (name, run) in SCENARIOS.iter().filter(|(name, _)| chosen(name)) {
-        println!("{name}");
-        let found = run().with_context(|| format!("scenario {name}"))?;
-        print!("{}", report::table(&found));
-        figures.extend(found);
-    }
-    if figures.is_empty() {
-        let names: Vec<&str> = SCENARIOS.iter().map(|(name, _)| *name).collect();
+    let scenarios = ALONE.into_iter().chain(scenario::SCENARIOS);
+    let chosen: Vec<(&str, Run)> = scenarios
+        .clone()
+        .filter(|(name, _)| scenario == ALL || scenario == name)
+        .collect();
+    if chosen.is_empty() {
+        let names: Vec<&str> = scenarios.map(|(name, _)| name).collect();
         bail!(
             "no scenario {scenario}: there are {}, and {ALL}",
             names.join(", ")
         );
     }
+    let mut chapters = Vec::new();
+    for (name, run) in chosen {
+        println!("{name}");
+        let began = Instant::now();
+        let findings = run().with_context(|| format!("scenario {name}"));
+        match &findings {
+            Ok(findings) => {
+                print!("{}", report::table(&findings.figures));
+                for note in &findings.notes {
+                    println!("note: {note}");
+                }
+            }
+            Err(error) => eprintln!("error: {error:#}"),
+        }
+        println!("{name}: {:.0} s", began.elapsed().as_secs_f64());
+        chapters.push(Chapter { name, findings });
+        if lab::interrupted() {
+            bail!("interrupted");
+        }
+    }
     if let Some(json) = json {
-        report::write_json(json, scenario, &figures)?;
+        report::write_json(json, scenario, &report::figures_of(&chapters))?;
+    }
+    if scenario == ALL {
+        report::write_page(Path::new(REPORT), &chapters)?;
+        println!("report: {REPORT}/report.md");
+    }
+    let failed: Vec<&str> = chapters
+        .iter()
+        .filter(|chapter| chapter.findings.is_err())
+        .map(|chapter| chapter.name)
+        .collect();
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// The first SIGINT or SIGTERM ends what is under way, so that servers stop and namespaces are
+/// deleted; the second one ends the process at once.
+fn stop_in_order() -> Result<()> {
+    let flag = lab::interrupt_flag();
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register_conditional_shutdown(signal, 130, flag.clone())?;
+        signal_hook::flag::register(signal, flag.clone())?;
     }
     Ok(())
 }

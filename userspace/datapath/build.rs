@@ -1,4 +1,4 @@
-//! Builds the XDP program in `ebpf/` and leaves it in OUT_DIR for `src/xdp/object.rs` to embed.
+//! Builds the XDP programs in `ebpf/` and leaves them in OUT_DIR for `src/xdp/object.rs` to embed.
 //!
 //! The program needs another compiler than the rest. Two ways of getting one are known: rustup's
 //! pinned nightly, and Debian's `rustc-web`, `cargo-web`, `rust-web-src`. Where neither is there, or
@@ -11,7 +11,9 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// Set to anything: do not build the program.
+/// The programs, by the names of their binaries in `ebpf/`.
+const PROGRAMS: [&str; 2] = ["steer", "divert"];
+/// Set to anything: do not build the programs.
 const SKIP: &str = "TWINLEASE_NO_EBPF";
 
 /// A compiler that can build the program.
@@ -82,9 +84,11 @@ fn build(toolchain: &Toolchain, ebpf: &Path) {
         "the XDP program does not build ({SKIP}=1 builds without):\n{cargo:?}\n{}",
         String::from_utf8_lossy(&output.stderr),
     );
-    let object = target.join("bpfel-unknown-none/release/steer");
-    fs::copy(&object, out.join("steer.o"))
-        .unwrap_or_else(|error| panic!("cannot copy {}: {error}", object.display()));
+    for program in PROGRAMS {
+        let object = target.join("bpfel-unknown-none/release").join(program);
+        fs::copy(&object, out.join(program).with_extension("o"))
+            .unwrap_or_else(|error| panic!("cannot copy {}: {error}", object.display()));
+    }
 }
 
 impl Toolchain {

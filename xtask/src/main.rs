@@ -47,7 +47,8 @@ enum Command {
     Lab(lab_command::LabCommand),
     /// Measure: builds with optimisation and runs a scenario of the bench
     Bench {
-        /// `steer`, `engine`, `journal`, or `all`
+        /// `steer`, `engine`, `journal`, `ceiling`, `sarr`, `renew`, `relays`, `latency`, `kea`,
+        /// `perfdhcp`, `hostile`, `storm`, `scale`, `memory`, `restart`, or `all`
         scenario: String,
         /// Also write the figures to this file
         #[arg(long)]

@@ -180,6 +180,24 @@ impl Server {
     /// # Errors
     /// It ends, or does not answer in time; with its log.
     pub fn start_program(program: &Path, namespace: &Namespace, config: &Config) -> Result<Server> {
+        Server::start_with(program, namespace, &config.text(namespace.dir()))
+    }
+
+    /// Like [`Server::start_program`] with the text of a config file.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn start_with(program: &Path, namespace: &Namespace, config: &str) -> Result<Server> {
+        let mut server = Server::launch(&[], program, namespace, config)?;
+        server.wait_until_ready()?;
+        Ok(server)
+    }
+
+    /// Like [`Server::start_with`], and returns as soon as the process is there.
+    ///
+    /// # Errors
+    /// It cannot be started.
+    pub fn begin_with(program: &Path, namespace: &Namespace, config: &str) -> Result<Server> {
         Server::launch(&[], program, namespace, config)
     }
 
@@ -203,17 +221,20 @@ impl Server {
             "--clear-groups",
             "--inh-caps=-all",
         ];
-        Server::launch(&launcher, &copy, namespace, config)
+        let text = config.text(namespace.dir());
+        let mut server = Server::launch(&launcher, &copy, namespace, &text)?;
+        server.wait_until_ready()?;
+        Ok(server)
     }
 
     fn launch(
         launcher: &[&str],
         program: &Path,
         namespace: &Namespace,
-        config: &Config,
+        config: &str,
     ) -> Result<Server> {
         let path = namespace.dir().join("twinlease.toml");
-        fs::write(&path, config.text(namespace.dir()))?;
+        fs::write(&path, config)?;
         let mut run: Vec<OsString> = launcher.iter().map(OsString::from).collect();
         run.extend(
             [
@@ -224,19 +245,21 @@ impl Server {
             ]
             .map(OsString::from),
         );
-        let mut server = Server {
+        Ok(Server {
             process: spawn(namespace, &run, 0)?,
             program: program.to_owned(),
             run,
             namespace: namespace.clone(),
             config: path,
             starts: 1,
-        };
-        server.wait_until_ready()?;
-        Ok(server)
+        })
     }
 
-    fn wait_until_ready(&mut self) -> Result<()> {
+    /// Returns when it answers on its control socket.
+    ///
+    /// # Errors
+    /// It ends, or does not answer in time; with its log.
+    pub fn wait_until_ready(&mut self) -> Result<()> {
         wait_until(
             "the server to answer on its control socket",
             START_LIMIT,
@@ -248,6 +271,11 @@ impl Server {
             },
         )?;
         Ok(())
+    }
+
+    /// The process id.
+    pub fn id(&self) -> u32 {
+        self.process.id()
     }
 
     /// The config file.

@@ -135,3 +135,33 @@ pub struct RelaySite {
     /// The LAN of its clients.
     pub lan: Lan,
 }
+
+/// A server and one peer on a wire of their own, for measurements: nothing but a veth between them.
+#[derive(Debug)]
+pub struct Pair {
+    /// Where the server runs, with `lan0` and [`SERVER_ON_LAN`].
+    pub server: Namespace,
+    /// Everybody else, with `eth0` and [`PEER_ON_LAN`].
+    pub peer: Namespace,
+}
+
+/// The peer's address in a [`Pair`].
+pub const PEER_ON_LAN: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 1, 0, 0, 0, 0, 2);
+
+impl Pair {
+    /// Makes both namespaces and the veth with so many queues at each end.
+    ///
+    /// # Errors
+    /// A namespace or the veth cannot be made.
+    pub fn new(lab: &mut Lab, queues: usize) -> Result<Pair> {
+        let (server, peer) = (lab.namespace("server")?, lab.namespace("peer")?);
+        veth((&server, "lan0"), (&peer, "eth0"), queues)?;
+        server.checksum_before_sending("lan0")?;
+        peer.checksum_before_sending("eth0")?;
+        server.add_address("lan0", &format!("{SERVER_ON_LAN}/64"))?;
+        peer.add_address("eth0", &format!("{PEER_ON_LAN}/64"))?;
+        server.link_local("lan0")?;
+        peer.link_local("eth0")?;
+        Ok(Pair { server, peer })
+    }
+}

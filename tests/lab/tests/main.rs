@@ -9,6 +9,8 @@ mod exchanges;
 mod faults;
 /// The same story on every rung of the io ladder.
 mod io;
+/// The load generator.
+mod load;
 /// Real clients, directly and through a real relay.
 mod real_clients;
 /// A new config under load, and one that is refused.

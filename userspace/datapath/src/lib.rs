@@ -3,6 +3,8 @@
 //! The one home of ring and UMEM `unsafe`. It knows Ethernet, IPv6 and UDP, and nothing of DHCPv6
 //! but its ports and the type of a relay's message.
 //!
+//! [`RawPort`] is for the other end of the wire: whole frames, for a load generator.
+//!
 //! [`open`] climbs the ladder for every interface and gives each worker its [`WorkerIo`]: [`Rx`]
 //! delivers datagrams, [`Tx`] takes answers. Frames are tokens that are neither copied nor lost.
 
@@ -16,6 +18,7 @@ mod ladder;
 mod mmap;
 mod probe;
 mod queue;
+mod raw;
 mod reply;
 mod ring;
 mod rx;
@@ -32,6 +35,7 @@ pub use counters::{IoCounters, IoDrop};
 pub use datapath::{Datapath, InterfaceStatus, open};
 pub use error::DatapathError;
 pub use ladder::Refusal;
+pub use raw::{RawDrops, RawPort};
 pub use reply::{Reply, ReplyTo};
 pub use rx::{Datagram, Rx};
 pub use spec::{

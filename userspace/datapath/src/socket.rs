@@ -66,7 +66,10 @@ pub(crate) fn open_queue(
     let partition = umem.partition();
     let first = sys::xdp_socket()?;
     register(first.as_fd(), umem)?;
-    let fill_places = partition.receive.next_power_of_two();
+    let rx_places = partition.receive.next_power_of_two();
+    // The kernel shows a frame in an RX ring before it gives the frame's place in the FILL ring
+    // back. With a place for every frame and no more, a fast reader could find the ring full.
+    let fill_places = 2 * rx_places;
     let completion_places = (partition.transmit_each * partition.workers).next_power_of_two();
     let mut fill = Producer::from_kernel(first.as_fd(), Kind::Fill, fill_places)?;
     let completion = Consumer::from_kernel(first.as_fd(), Kind::Completion, completion_places)?;
@@ -85,7 +88,7 @@ pub(crate) fn open_queue(
     let mut unbound = Some(first);
     for _ in 0..partition.workers {
         let fd = unbound.take().map_or_else(sys::xdp_socket, Ok)?;
-        let rx = Consumer::from_kernel(fd.as_fd(), Kind::Receive, fill_places)?;
+        let rx = Consumer::from_kernel(fd.as_fd(), Kind::Receive, rx_places)?;
         let tx_places = partition.transmit_each.next_power_of_two();
         let tx = Producer::from_kernel(fd.as_fd(), Kind::Transmit, tx_places)?;
         let shared = endpoints.first().map(|first| first.socket.as_fd());

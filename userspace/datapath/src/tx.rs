@@ -220,6 +220,18 @@ fn send_by_kernel(socket: &KernelSocket, payload: &[u8], way: &KernelPath, count
     }
 }
 
+/// Wakes the kernel until it has taken the descriptors that wait, or one kick each batch was made.
+pub(crate) fn kick_pending(tx: &mut Producer<libc::xdp_desc>, socket: &XskSocket) {
+    let mut kicks = tx.pending().div_ceil(KICK_BATCH);
+    while kicks > 0 && tx.pending() > 0 && tx.needs_wakeup() {
+        if let Err(error) = sys::kick_transmit(socket.as_fd()) {
+            tracing::debug!(%error, "kick of a TX ring");
+            break;
+        }
+        kicks -= 1;
+    }
+}
+
 impl TxQueue {
     fn take(&mut self) -> Option<Frame> {
         let number = match self.stock.pop() {
@@ -253,14 +265,7 @@ impl TxQueue {
             self.tx.publish();
             self.pushed = 0;
         }
-        let mut kicks = self.tx.pending().div_ceil(KICK_BATCH);
-        while kicks > 0 && self.tx.pending() > 0 && self.tx.needs_wakeup() {
-            if let Err(error) = sys::kick_transmit(self.socket.as_fd()) {
-                tracing::debug!(%error, "kick of a TX ring");
-                break;
-            }
-            kicks -= 1;
-        }
+        kick_pending(&mut self.tx, &self.socket);
     }
 
     fn take_completed(&mut self) {

@@ -15,7 +15,7 @@ use anyhow::{Context, Result, bail};
 pub use machine::pinned_nightly;
 pub use packages::install as install_packages;
 
-use self::machine::ThisMachine;
+use self::machine::{Machine, ThisMachine};
 use self::plan::{LINKER_VERSION, Need, plan};
 use crate::cargo;
 
@@ -45,6 +45,25 @@ pub fn run() -> Result<()> {
     }
     println!("setup: everything is there now");
     Ok(())
+}
+
+/// The programs that only the bench compares with, and the Debian packages that have them.
+const RIVALS: [(&str, &str); 2] = [("kea-dhcp6", "kea-dhcp6-server"), ("perfdhcp", "kea-admin")];
+
+/// Installs the programs that the bench compares with, if they are missing.
+///
+/// # Errors
+/// They cannot be installed: with what to do.
+pub fn rivals() -> Result<()> {
+    let lacking = RIVALS
+        .iter()
+        .filter(|(program, _)| !ThisMachine.has_program(program));
+    let packages: Vec<String> = lacking.map(|(_, package)| (*package).to_owned()).collect();
+    if packages.is_empty() {
+        return Ok(());
+    }
+    println!("setup: packages {}", packages.join(" "));
+    packages::get(&packages)
 }
 
 fn meet(need: &Need) -> Result<()> {

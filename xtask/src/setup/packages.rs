@@ -14,7 +14,7 @@ const POLICY: &str = "/usr/sbin/policy-rc.d";
 /// "Action forbidden by policy".
 const FORBID: &str = "#!/bin/sh\nexit 101\n";
 /// Packages whose service is to stay off at the next boot too; of the others none has one.
-const SERVICES: [&str; 1] = ["isc-dhcp-relay"];
+const SERVICES: [&str; 2] = ["isc-dhcp-relay", "kea-dhcp6-server"];
 
 /// Installs packages, as root or by sudo.
 ///

@@ -7,6 +7,7 @@
 //! It never decides whether an interface works: that is the ladder's, which uses
 //! [`Steering::inject`] to see a frame arrive.
 
+mod divert;
 mod error;
 mod object;
 
@@ -21,6 +22,7 @@ use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
 use wire::steer::{Pass, SHARDS, WORKERS_MAX, socket_index};
 
+pub(crate) use self::divert::Divert;
 pub use self::error::XdpError;
 
 /// Where in the interface's receive path the program runs.
@@ -73,7 +75,7 @@ pub struct Steering {
 /// Whether this binary carries the XDP program. It does not when the eBPF toolchain was lacking
 /// at build time; then [`Steering::load`] fails with [`XdpError::NotBuilt`].
 pub fn available() -> bool {
-    object::OBJECT.is_some()
+    object::STEER.is_some()
 }
 
 impl Steering {
@@ -86,7 +88,7 @@ impl Steering {
     ///
     /// The binary has no program, or the kernel refuses it.
     pub fn load(debug: bool) -> Result<Self, XdpError> {
-        let object = object::OBJECT.ok_or(XdpError::NotBuilt)?;
+        let object = object::STEER.ok_or(XdpError::NotBuilt)?;
         let mut ebpf = EbpfLoader::new()
             .override_global("DEBUG", &u8::from(debug), true)
             .load(object)?;
@@ -112,16 +114,7 @@ impl Steering {
     /// old for a bpf_link.
     pub fn attach(&mut self, ifindex: u32, mode: AttachMode) -> Result<(), XdpError> {
         self.detach();
-        let mode = match mode {
-            AttachMode::Driver => XdpMode::Driver,
-            AttachMode::Generic => XdpMode::Skb,
-        };
-        let program = self.program_mut()?;
-        let id = program.attach_to_if_index(ifindex, mode)?;
-        let link: XdpLink = program.take_link(id)?;
-        // A link that is not a file descriptor is the netlink attachment aya falls back to; it
-        // detaches when the conversion drops it.
-        self.link = Some(FdLink::try_from(link).map_err(|_| XdpError::NoBpfLink)?);
+        self.link = Some(attach(self.program_mut()?, ifindex, mode)?);
         Ok(())
     }
 
@@ -336,6 +329,19 @@ impl Steering {
 }
 
 const PROGRAM: &str = "steer";
+
+/// Attaches a loaded program by bpf_link; dropping the link detaches it.
+fn attach(program: &mut Xdp, ifindex: u32, mode: AttachMode) -> Result<FdLink, XdpError> {
+    let mode = match mode {
+        AttachMode::Driver => XdpMode::Driver,
+        AttachMode::Generic => XdpMode::Skb,
+    };
+    let id = program.attach_to_if_index(ifindex, mode)?;
+    let link: XdpLink = program.take_link(id)?;
+    // A link that is not a file descriptor is the netlink attachment aya falls back to; it
+    // detaches when the conversion drops it.
+    FdLink::try_from(link).map_err(|_| XdpError::NoBpfLink)
+}
 
 /// What the program returns when it redirected the frame (`enum xdp_action`).
 const XDP_REDIRECT: u32 = 4;

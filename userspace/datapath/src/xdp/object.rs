@@ -1,12 +1,23 @@
-//! The compiled XDP program, embedded by the build script.
+//! The compiled XDP programs, embedded by the build script.
 
-/// The ELF object, or `None` if the eBPF toolchain was lacking at build time.
+/// The server's program as an ELF object, or `None` if the eBPF toolchain was lacking at build time.
 #[cfg(not(no_ebpf))]
-pub(super) const OBJECT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(
+pub(super) const STEER: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(
     env!("OUT_DIR"),
     "/steer.o"
 )));
 
-/// The ELF object, or `None` if the eBPF toolchain was lacking at build time.
+/// The program of a raw port, likewise.
+#[cfg(not(no_ebpf))]
+pub(super) const DIVERT: Option<&[u8]> = Some(aya::include_bytes_aligned!(concat!(
+    env!("OUT_DIR"),
+    "/divert.o"
+)));
+
+/// The server's program: not built.
 #[cfg(no_ebpf)]
-pub(super) const OBJECT: Option<&[u8]> = None;
+pub(super) const STEER: Option<&[u8]> = None;
+
+/// The program of a raw port: not built.
+#[cfg(no_ebpf)]
+pub(super) const DIVERT: Option<&[u8]> = None;

@@ -1,0 +1,299 @@
+//! Runs one after the other against one server: at a rate, or in search of the highest one.
+
+use std::ops::Range;
+use std::sync::Arc;
+use std::time::Duration;
+
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::client::{Numbering, Shuffled};
+use super::drive::{Clock, Idle, drive};
+use super::envelope::Relays;
+use super::flow::{Flow, Kind, Load, Order, Plan};
+use super::message::Wants;
+use super::oracle::Book;
+use super::port::Port;
+use super::search::Search;
+use super::tally::Tally;
+
+/// Share of exchanges that may stay unanswered within a second at a rate that counts as borne.
+pub const UNANSWERED_MAX: f64 = 0.001;
+/// A generator that is behind by more than this has not offered the rate: the run ends.
+const BEHIND_MAX: Duration = Duration::from_millis(500);
+/// Length of a run in the search.
+const SEARCH_RUN: Duration = Duration::from_millis(1_000);
+/// Length and number of the runs that confirm what the search found.
+const CONFIRM_RUN: Duration = Duration::from_millis(1_500);
+const CONFIRM_RUNS: usize = 3;
+/// Factor to the rate when the runs do not confirm it, and how often.
+const STEP_DOWN: f64 = 0.95;
+const STEPS_DOWN: usize = 8;
+/// Ratio of too much to borne at which the search ends.
+const PRECISION: f64 = 1.04;
+
+/// Which clients take part in a run.
+#[derive(Clone, Debug)]
+pub enum Who {
+    /// Such as were never there before.
+    Fresh,
+    /// Those of a range, scattered, again and again.
+    Scattered(Range<u32>),
+}
+
+/// What is sent.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// The kind of exchange.
+    pub kind: Kind,
+    /// Whose.
+    pub who: Who,
+}
+
+/// How a run went.
+#[derive(Clone, Debug)]
+pub struct Outcome {
+    /// Exchanges a second that were to begin.
+    pub offered_per_s: f64,
+    /// Seconds over which they were to.
+    pub seconds: f64,
+    /// What was counted.
+    pub tally: Tally,
+    /// The generator could not keep to its schedule; the run was ended.
+    pub fell_behind: bool,
+    /// What was lost on the way in at the generator, by name.
+    pub drops: Vec<(&'static str, u64)>,
+}
+
+impl Outcome {
+    /// Whether the rate was offered and borne.
+    pub fn is_borne(&self) -> bool {
+        !self.fell_behind && self.tally.unanswered_ratio() <= UNANSWERED_MAX
+    }
+
+    /// Exchanges a second that ended as they should.
+    pub fn completed_per_s(&self) -> f64 {
+        self.tally.completed as f64 / self.seconds
+    }
+}
+
+/// The highest rate that was borne, and the runs that confirmed it.
+#[derive(Clone, Debug)]
+pub struct Maximum {
+    /// Exchanges a second; 0 if none was borne.
+    pub per_second: f64,
+    /// The runs at that rate.
+    pub runs: Vec<Outcome>,
+    /// All rates tried in the search with their share of unanswered exchanges.
+    pub tried: Vec<(f64, f64)>,
+}
+
+impl Maximum {
+    /// The median over the runs of a figure, and its least and greatest value.
+    pub fn spread(&self, figure: impl Fn(&Outcome) -> f64) -> (f64, f64, f64) {
+        let mut values: Vec<f64> = self.runs.iter().map(figure).collect();
+        values.sort_by(f64::total_cmp);
+        let last = values.len().saturating_sub(1);
+        let at = |index: usize| values.get(index).copied().unwrap_or_default();
+        (at(last / 2), at(0), at(last))
+    }
+}
+
+/// A port, the clients behind it, and what they were granted.
+pub struct Session {
+    port: Box<dyn Port + Send>,
+    numbering: Numbering,
+    wants: Wants,
+    relays: Arc<Relays>,
+    /// Everything granted in this session.
+    pub book: Book,
+    next_client: u32,
+    server_duid: Vec<u8>,
+    idle: Idle,
+    progress: ProgressBar,
+}
+
+impl Session {
+    /// Clients behind `relays`, or on the link if there are none.
+    pub fn new(
+        port: Box<dyn Port + Send>,
+        numbering: Numbering,
+        wants: Wants,
+        relays: Relays,
+    ) -> Self {
+        Self {
+            port,
+            numbering,
+            wants,
+            relays: Arc::new(relays),
+            book: Book::default(),
+            next_client: 0,
+            server_duid: Vec::new(),
+            idle: Idle::Spin,
+            progress: ProgressBar::hidden(),
+        }
+    }
+
+    /// Shows on a terminal what goes on.
+    pub fn with_progress(mut self) -> Self {
+        let style = ProgressStyle::with_template("{spinner} {elapsed} {msg}");
+        self.progress = ProgressBar::new_spinner();
+        if let Ok(style) = style {
+            self.progress.set_style(style);
+        }
+        self
+    }
+
+    /// Leaves the core to others while there is nothing to send.
+    pub fn sleep_when_idle(&mut self) {
+        self.idle = Idle::Sleep;
+    }
+
+    /// Begins the numbers of fresh clients here.
+    pub fn begin_at(&mut self, client: u32) {
+        self.next_client = client;
+    }
+
+    /// Tells the server's DUID, for a session that begins with a Renew or a Release.
+    pub fn set_server_duid(&mut self, duid: &[u8]) {
+        self.server_duid = duid.to_vec();
+    }
+
+    /// Clients that have been numbered.
+    pub fn clients(&self) -> Range<u32> {
+        0..self.next_client
+    }
+
+    /// What every run of these clients has in common.
+    pub fn plan(&self, kind: Kind, order: Order) -> Plan {
+        Plan {
+            kind,
+            numbering: self.numbering,
+            wants: self.wants,
+            order,
+            relays: Arc::clone(&self.relays),
+        }
+    }
+
+    /// Gives the port and the book to a load of another kind.
+    pub fn parts(&mut self) -> (&mut (dyn Port + Send), &mut Book) {
+        (self.port.as_mut(), &mut self.book)
+    }
+
+    /// Offers a rate for a time. What is left in the port from before is thrown away first.
+    pub fn run(&mut self, work: &Work, per_second: f64, time: Duration) -> Outcome {
+        let total = (per_second * time.as_secs_f64()).ceil().max(1.0) as u64;
+        let order = match &work.who {
+            Who::Fresh => {
+                let first = self.next_client;
+                self.next_client += total as u32;
+                Order::From(first)
+            }
+            Who::Scattered(range) => Order::Shuffled(Shuffled::new(range.clone())),
+        };
+        let plan = self.plan(work.kind, order);
+        self.port.receive(usize::MAX, &mut |_| {});
+        let before = self.port.drops();
+        let (clock, duid) = (Clock::start(), std::mem::take(&mut self.server_duid));
+        let mut flow = Flow::new(plan, 0, per_second, total, &mut self.book, &duid);
+        let behind_max = (per_second * BEHIND_MAX.as_secs_f64()) as u64 + 1;
+        let mut fell_behind = false;
+        let progress = &self.progress;
+        let mut observe = |flow: &mut Flow<'_>, now_ns: u64| {
+            fell_behind |= flow.behind(now_ns) > behind_max;
+            let tally = flow.tally();
+            let (begun, completed) = (tally.begun, tally.completed);
+            progress.set_message(format!(
+                "{per_second:.0}/s offered, {begun} begun, {completed} completed"
+            ));
+            progress.tick();
+            !fell_behind && !lab::interrupted()
+        };
+        drive(
+            self.port.as_mut(),
+            &mut flow,
+            clock,
+            self.idle,
+            &mut observe,
+        );
+        self.server_duid = flow.server_duid().to_vec();
+        let tally = flow.tally().clone();
+        let after = self.port.drops().into_iter().zip(before);
+        Outcome {
+            offered_per_s: per_second,
+            seconds: total as f64 / per_second,
+            tally,
+            fell_behind,
+            drops: after
+                .map(|((name, now), (_, before))| (name, now - before))
+                .collect(),
+        }
+    }
+
+    /// Asks again and again, at `per_second`, until the first exchange ends as it should; how long
+    /// after the beginning of `clock` that was, or `None` if it was not within `limit`.
+    pub fn first_answer(
+        &mut self,
+        work: &Work,
+        per_second: f64,
+        clock: Clock,
+        limit: Duration,
+    ) -> Option<Duration> {
+        let total = (per_second * limit.as_secs_f64()) as u64;
+        let order = match &work.who {
+            Who::Fresh => Order::From(self.next_client),
+            Who::Scattered(range) => Order::Shuffled(Shuffled::new(range.clone())),
+        };
+        let plan = self.plan(work.kind, order);
+        let begin = clock.now_ns();
+        let (book, duid) = (&mut self.book, &self.server_duid);
+        let mut flow = Flow::new(plan, begin, per_second, total, book, duid);
+        let mut unanswered = |flow: &mut Flow<'_>, _: u64| {
+            !lab::interrupted() && flow.tally().first_completed_ns.is_none()
+        };
+        drive(
+            self.port.as_mut(),
+            &mut flow,
+            clock,
+            self.idle,
+            &mut unanswered,
+        );
+        if matches!(work.who, Who::Fresh) {
+            self.next_client += flow.tally().begun as u32;
+        }
+        flow.tally().first_completed_ns.map(Duration::from_nanos)
+    }
+
+    /// Searches for the highest rate that is borne, from `from` on, and confirms it.
+    pub fn maximum(&mut self, work: &Work, from: f64) -> Maximum {
+        // Tables, caches and the neighbour's address are there when it counts.
+        self.run(work, from / 4.0, SEARCH_RUN / 2);
+        let mut search = Search::new(from, PRECISION);
+        let mut tried = Vec::new();
+        while let Some(rate) = search.next_rate() {
+            let outcome = self.run(work, rate, SEARCH_RUN);
+            tried.push((rate, outcome.tally.unanswered_ratio()));
+            search.tried(outcome.is_borne());
+        }
+        let mut maximum = Maximum {
+            per_second: search.best().unwrap_or(0.0),
+            runs: Vec::new(),
+            tried,
+        };
+        for _ in 0..STEPS_DOWN {
+            if maximum.per_second == 0.0 {
+                break;
+            }
+            let rate = maximum.per_second;
+            maximum.runs = (0..CONFIRM_RUNS)
+                .map(|_| self.run(work, rate, CONFIRM_RUN))
+                .collect();
+            let borne = maximum.runs.iter().filter(|run| run.is_borne()).count();
+            if borne * 2 > CONFIRM_RUNS {
+                return maximum;
+            }
+            maximum.per_second *= STEP_DOWN;
+        }
+        maximum.per_second = 0.0;
+        maximum
+    }
+}

@@ -1,0 +1,41 @@
+//! The scenarios that need a server: each is one function that makes its ground and returns what it
+//! found.
+
+mod ceiling;
+mod echo;
+mod fill;
+mod ground;
+mod hostile;
+mod kea;
+mod latency;
+mod memory;
+mod perfdhcp;
+mod relays;
+mod renew;
+mod restart;
+mod sarr;
+mod scale;
+mod storm;
+
+use anyhow::Result;
+
+use crate::report::Findings;
+
+/// Runs one scenario.
+pub type Run = fn() -> Result<Findings>;
+
+/// By name, in the order in which `all` runs them.
+pub const SCENARIOS: [(&str, Run); 12] = [
+    ("ceiling", ceiling::run),
+    ("sarr", sarr::run),
+    ("renew", renew::run),
+    ("relays", relays::run),
+    ("latency", latency::run),
+    ("kea", kea::run),
+    ("perfdhcp", perfdhcp::run),
+    ("hostile", hostile::run),
+    ("storm", storm::run),
+    ("scale", scale::run),
+    ("memory", memory::run),
+    ("restart", restart::run),
+];
