@@ -132,6 +132,7 @@ impl Ports {
                 reader: KernelReader::new(),
                 counters: Arc::clone(&counters),
                 next: 0,
+                kernel_in: 0,
             },
             tx: Tx {
                 paths: self.paths,

@@ -46,7 +46,13 @@ pub struct Rx {
     pub(crate) counters: Arc<IoCounters>,
     /// Where the next round begins, so that no queue starves the others.
     pub(crate) next: usize,
+    /// Rounds until the kernel's sockets are read again.
+    pub(crate) kernel_in: u32,
 }
+
+/// Rounds between two looks at the kernel's sockets while the rings are polled: a look is a system
+/// call, and what comes that way is rare and slow anyhow.
+const KERNEL_ROUNDS: u32 = 16;
 
 /// One queue's RX ring of this worker.
 pub(crate) struct RxQueue {
@@ -99,10 +105,18 @@ impl Rx {
             }
         }
         self.next = self.next.wrapping_add(1) % queues.max(1);
-        if taken < budget {
-            taken += self.poll_kernels(budget - taken, f);
+        if queues == 0 || self.kernel_in == 0 {
+            self.kernel_in = KERNEL_ROUNDS;
+            // Also when the rings have used the budget up: they must not starve the sockets.
+            taken += self.poll_kernels((budget - taken).max(1), f);
         }
+        self.kernel_in -= 1;
         taken
+    }
+
+    /// Has the next round read the kernel's sockets, whose readiness may be what ended a sleep.
+    pub(crate) fn read_kernels_next(&mut self) {
+        self.kernel_in = 0;
     }
 
     /// Does what a queue's owner owes the others: takes their frames back to the FILL ring.

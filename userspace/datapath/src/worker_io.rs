@@ -47,6 +47,7 @@ impl WorkerIo {
         self.waker.announce_sleep();
         if !has_work() && !self.rx.has_work() && !self.tx.has_work() {
             self.sleep(timeout);
+            self.rx.read_kernels_next();
         }
         self.waker.awake();
     }

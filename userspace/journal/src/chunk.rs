@@ -16,6 +16,9 @@ const CHUNK_LEN: usize = 64 << 10;
 const ROOM_LEN: usize = 64 * RECORD_LEN_MAX;
 /// Chunks between a worker and the journal: 2 MiB, some 30,000 records.
 const CHUNKS: usize = 32;
+/// Chunks on their way from which on a worker fills one before it sends it: while the disk stalls, a
+/// chunk for each turn of its loop would use all of them up in microseconds.
+const FILLED_FROM: usize = 4;
 
 /// How many records a worker has appended: a reply may leave when its ticket is committed.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -92,9 +95,12 @@ impl LaneIn {
         self.current.bytes.len() + ROOM_LEN <= CHUNK_LEN || !self.empty.is_empty()
     }
 
-    /// Sends what is gathered if there is a chunk to go on with; otherwise it keeps gathering.
+    /// Sends what is gathered unless the journal is busy and there is room for more, or there is no
+    /// chunk to go on with. The commit of what is on its way is when to try again.
     fn flush(&mut self) -> bool {
-        if self.current.records == 0 {
+        let on_their_way = CHUNKS - self.full.slots();
+        let has_room = self.current.bytes.len() + ROOM_LEN <= CHUNK_LEN;
+        if self.current.records == 0 || on_their_way >= FILLED_FROM && has_room {
             return false;
         }
         let Ok(next) = self.empty.pop() else {
@@ -271,5 +277,44 @@ impl Drop for SnapshotFeed {
         if !self.state.is_finished() {
             self.state.stage.store(ABANDONED, Ordering::Release);
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use lease::Lease;
+    use wire::ShardId;
+
+    fn append(lane: &mut LaneIn) {
+        let lease = Lease { addr: 1, len: 128 };
+        let shard = ShardId(0);
+        lane.append(&BindingDelta::Remove { shard, lease });
+    }
+
+    #[test]
+    fn records_sent_one_by_one_while_the_disk_stalls_fill_the_chunks() {
+        let (mut lane, _out) = lane();
+        let mut records = 0;
+        while lane.has_room() {
+            append(&mut lane);
+            lane.flush();
+            records += 1;
+        }
+        assert!(records > 25_000, "{records}");
+    }
+
+    #[test]
+    fn the_first_records_are_sent_at_once_and_the_last_ones_when_the_journal_is_free() {
+        let (mut lane, mut out) = lane();
+        for _ in 0..FILLED_FROM {
+            append(&mut lane);
+            assert!(lane.flush());
+        }
+        append(&mut lane);
+        assert!(!lane.flush());
+        let chunk = out.full.pop().unwrap();
+        out.recycle(chunk);
+        assert!(lane.flush() && lane.is_flushed());
     }
 }
