@@ -5,8 +5,7 @@ use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
 use ::engine::{
-    Context, Ingress, InterfaceId, LifetimeCap, LinkSpec, Model, ModelBuilder, OptionValues,
-    Outcome, PoolConfig,
+    Context, Ingress, InterfaceId, LinkSpec, Model, ModelBuilder, OptionValues, Outcome, PoolConfig,
 };
 use anyhow::{Context as _, ensure};
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
@@ -271,7 +270,7 @@ impl Server {
         let context = Context {
             model,
             now: NOW,
-            cap: LifetimeCap::None,
+            leeways: &[],
         };
         let mut emit = |delta: &BindingDelta<'_>| match delta {
             BindingDelta::Put { record, .. } => granted.push(record.lease.addr),

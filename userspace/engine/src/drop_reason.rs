@@ -68,6 +68,12 @@ drop_reasons! {
     NothingToConfirm = "nothing-to-confirm",
     /// A Rebind that another server has to answer: none of its IAs is known (RFC 9915 §18.3.5).
     NothingToRebind = "nothing-to-rebind",
+    /// The failover endpoint is in a state in which this server answers nobody (RFC 8156 §8).
+    FailoverNotServing = "failover-not-serving",
+    /// The primary answers what does not name this server, a secondary in NORMAL (RFC 8156 §8.8).
+    FailoverPartnerAnswers = "failover-partner-answers",
+    /// In RECOVER-DONE only leases on record are extended or ended (RFC 8156 §8.7).
+    FailoverRenewOnly = "failover-renew-only",
     /// The answer would not fit into one packet; nothing was changed.
     ReplyTooLong = "reply-too-long",
 }

@@ -10,6 +10,7 @@
 
 pub mod drop_reason;
 pub mod exchange;
+pub mod failover;
 pub mod handover;
 pub mod ingress;
 pub mod lifetime;
@@ -22,12 +23,12 @@ mod reply;
 
 pub use drop_reason::DropReason;
 pub use exchange::{Context, Outcome, answer};
+pub use failover::reclaim;
 pub use handover::Handover;
 pub use ingress::{Ingress, InterfaceId, Parsed, parse};
-pub use lease::LifetimeCap;
 pub use lifetime::Lifetimes;
 pub use model::{
     Link, LinkId, LinkSpec, Model, ModelBuilder, ModelError, OptionError, OptionValues, PoolConfig,
-    PoolId, ReservationSpec, ServedPool,
+    PoolId, Relationship, ReservationSpec, ServedPool,
 };
 pub use recovery::{Adopted, Adopting, adopt, expire, restore};

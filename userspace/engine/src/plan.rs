@@ -44,6 +44,8 @@ pub(crate) struct IaAnswer<'p> {
 pub(crate) struct Line {
     pub(crate) lease: Lease,
     pub(crate) lifetimes: Lifetimes,
+    /// The valid lifetime that failover may have cut short, seconds.
+    pub(crate) desired_secs: u32,
     pub(crate) hold: Hold,
 }
 
@@ -57,7 +59,8 @@ pub(crate) enum Hold {
     },
     /// Taken from the pool for this answer, to be given back unless it is committed.
     Taken(PoolId),
-    /// Free, and nothing was taken: only looked at for an Advertise, or reserved for the client.
+    /// Free, and nothing was taken: only looked at for an Advertise, reserved for the client, or
+    /// on record as its own until it ended a moment ago.
     Free,
     /// Told to the client with lifetimes of 0.
     Refused,

@@ -7,10 +7,11 @@
 
 use crate::drop_reason::DropReason;
 use crate::exchange::Context;
+use crate::failover;
 use crate::lifetime::Lifetimes;
 use crate::model::{Link, PoolId, ServedPool};
 use crate::plan::{Hold, Line, Plan};
-use lease::{BindingRecord, BindingStatus, Lease, Shard};
+use lease::{BindingId, BindingRecord, BindingStatus, Lease, Leeway, Shard};
 use wire::{Duid, Ia, IaAddress, IaKey, IaKind, IaPrefix, OptionCode, StatusCode};
 
 /// What the decisions for one message of a client depend on.
@@ -100,15 +101,15 @@ impl Policy<'_> {
         if let Some(line) = self.reserved(&key, plan) {
             return plan.push(line);
         }
-        for (_, record) in self.shard.leases_of(&key) {
-            if !is_active(&record) || record.link != self.link.key() || plan.has(record.lease) {
+        for (id, record) in self.shard.leases_of(&key) {
+            if record.link != self.link.key() || plan.has(record.lease) {
                 continue;
             }
+            let Some(hold) = self.hold_of(id, &record) else {
+                continue;
+            };
             if let Some((_, served)) = self.pool_with(ia.kind, record.lease) {
-                let hold = Hold::Bound {
-                    since: record.status_since,
-                };
-                plan.push(self.line(record.lease, served.lifetimes, hold))?;
+                plan.push(self.line(record.lease, served.lifetimes, hold, Some(&record)))?;
             }
         }
         Ok(())
@@ -116,10 +117,13 @@ impl Policy<'_> {
 
     /// A lease that the IA does not have yet, or the status that says there is none.
     fn draw(&self, ia: &Ia<'_>, plan: &mut Plan) -> Result<(), DropReason> {
-        match self
-            .draw_named(ia, plan)
-            .or_else(|| self.draw_any(ia, plan))
-        {
+        let drawn = match self.leeway().may_allocate {
+            true => self
+                .draw_named(ia, plan)
+                .or_else(|| self.draw_any(ia, plan)),
+            false => None,
+        };
+        match drawn {
             Some(line) => plan.push(line).inspect_err(|_| self.give_back(&line)),
             None => {
                 plan.set_status(match ia.kind {
@@ -135,8 +139,10 @@ impl Policy<'_> {
     fn draw_named(&self, ia: &Ia<'_>, plan: &Plan) -> Option<Line> {
         named(ia).find_map(|lease| {
             let (id, served) = self.pool_with(ia.kind, lease)?;
-            let taken = !plan.has(lease) && served.pool.claim_exact(self.shard, lease);
-            taken.then(|| self.line(lease, served.lifetimes, Hold::Taken(id)))
+            let share = self.leeway().share();
+            let pool = &served.pool;
+            let taken = !plan.has(lease) && pool.claim_exact_among(self.shard, lease, share);
+            taken.then(|| self.line(lease, served.lifetimes, Hold::Taken(id), None))
         })
     }
 
@@ -144,18 +150,22 @@ impl Policy<'_> {
     fn draw_any(&self, ia: &Ia<'_>, plan: &Plan) -> Option<Line> {
         let key = self.key(ia);
         let wanted_len = wanted_len(ia);
+        let share = self.leeway().share();
         let mut tried = None;
         while let Some((rank, id)) = self.next_pool(ia.kind, wanted_len, tried) {
             tried = Some(rank);
             let served = self.context.model.pool(id);
             let (lease, hold) = match self.taking {
-                Taking::Look => (served.pool.offer(self.shard, &key), Hold::Free),
-                Taking::Take => (served.pool.claim(self.shard, &key), Hold::Taken(id)),
+                Taking::Look => (served.pool.offer_among(self.shard, &key, share), Hold::Free),
+                Taking::Take => (
+                    served.pool.claim_among(self.shard, &key, share),
+                    Hold::Taken(id),
+                ),
             };
             let Some(lease) = lease else {
                 continue;
             };
-            let line = self.line(lease, served.lifetimes, hold);
+            let line = self.line(lease, served.lifetimes, hold, None);
             // A sparse pool sees only what is bound, so it may lead two IAs of a message to the
             // same lease.
             if !plan.has(lease) {
@@ -198,14 +208,33 @@ impl Policy<'_> {
         if plan.has(lease) || !reservation.is_clear() {
             return None;
         }
-        let hold = match self.shard.by_lease(lease) {
-            None => Hold::Free,
-            Some((_, record)) if record.ia() == *key && is_active(&record) => Hold::Bound {
-                since: record.status_since,
-            },
+        let bound = self.shard.by_lease(lease);
+        let hold = match &bound {
+            None => self.leeway().may_allocate.then_some(Hold::Free)?,
+            Some((id, record)) if record.ia() == *key => self.hold_of(*id, record)?,
             Some(_) => return None,
         };
-        Some(self.line(lease, reservation.lifetimes, hold))
+        let record = bound.map(|(_, record)| record);
+        Some(self.line(lease, reservation.lifetimes, hold, record.as_ref()))
+    }
+
+    /// How the IA holds a lease on record, if the record still lets it: it is active, or it ended
+    /// and the partner has not heard of that.
+    fn hold_of(&self, id: BindingId, record: &BindingRecord<'_>) -> Option<Hold> {
+        if is_active(record) {
+            return Some(Hold::Bound {
+                since: record.status_since,
+            });
+        }
+        let leeway = self.leeway();
+        let returns =
+            leeway.partnered && leeway.may_allocate && failover::may_return(self.shard, id, record);
+        returns.then_some(Hold::Free)
+    }
+
+    /// What failover lets us do on the client's link.
+    fn leeway(&self) -> &Leeway {
+        self.link.leeway(self.context.leeways)
     }
 
     /// The pool of this link that may give the lease.
@@ -218,11 +247,19 @@ impl Policy<'_> {
         })
     }
 
-    /// A binding holds no acknowledgement of a partner, so a cap counts from nothing.
-    fn line(&self, lease: Lease, lifetimes: Lifetimes, hold: Hold) -> Line {
+    /// A lease with as much of the configured lifetimes as may be promised; `record` is what is on
+    /// record of it as this IA's.
+    fn line(
+        &self,
+        lease: Lease,
+        desired: Lifetimes,
+        hold: Hold,
+        record: Option<&BindingRecord<'_>>,
+    ) -> Line {
         Line {
             lease,
-            lifetimes: lifetimes.capped(self.context.cap, 0),
+            lifetimes: failover::promise(self.leeway(), desired, self.context.now, record),
+            desired_secs: desired.valid_secs,
             hold,
         }
     }
@@ -284,6 +321,7 @@ fn refusal(lease: Lease) -> Line {
     Line {
         lease,
         lifetimes: Lifetimes::ENDED,
+        desired_secs: 0,
         hold: Hold::Refused,
     }
 }

@@ -7,29 +7,51 @@
 //! that went from a client of one shard to a client of another would otherwise be claimed and
 //! released in an order that the journal does not have across shards.
 
+use crate::exchange::Context;
+use crate::failover;
 use crate::model::Model;
 use arrayvec::ArrayVec;
-use lease::{AbsTime, BindingDelta, BindingRecord, Lease, Shard};
+use lease::{BindingDelta, BindingRecord, BindingStatus, Lease, Shard};
 use wire::IaKind;
 
 /// Bindings looked at in one step of [`adopt`].
 const ADOPT_STEP: usize = 256;
 
-/// Removes bindings that have ended, quarantines among them, and emits a
-/// [`Remove`](BindingDelta::Remove) for each; looks at no more than `budget`. The caller passes
-/// the leases to [`Model::release`] when that is on disk. Returns how many there were.
+/// Ends bindings whose time is up, quarantines among them; looks at no more than `budget`. Returns
+/// how many there were.
+///
+/// One without a partner is removed, with a [`Remove`](BindingDelta::Remove): the caller passes
+/// the lease to [`Model::release`] when that is on disk. Where there is a partner the binding is
+/// EXPIRED, or RESET after a quarantine, until the partner has acknowledged that (RFC 8156 §7.2);
+/// after a grace ([`Context::expires_until`]).
 pub fn expire(
+    context: &Context<'_>,
     shard: &mut Shard,
-    now: AbsTime,
     budget: usize,
     emit: &mut dyn FnMut(&BindingDelta<'_>),
 ) -> usize {
     let id = shard.id();
-    shard.expire(now, budget, &mut |record| {
-        emit(&BindingDelta::Remove {
-            shard: id,
-            lease: record.lease,
+    let now = context.now;
+    shard.expire(context.expires_until(), budget, &mut |record| {
+        let status = match record.status {
+            BindingStatus::Active => BindingStatus::Expired,
+            _ => BindingStatus::Reset,
+        };
+        let state = context
+            .leeway_of(record)
+            .partnered
+            .then(|| failover::ended(record, status, record.cltt, now));
+        emit(&match &state {
+            Some(state) => BindingDelta::Put {
+                shard: id,
+                record: record.with(state),
+            },
+            None => BindingDelta::Remove {
+                shard: id,
+                lease: record.lease,
+            },
         });
+        state
     })
 }
 

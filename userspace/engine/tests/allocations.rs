@@ -10,8 +10,8 @@ use dhcproto::v6::{
     OptionCode,
 };
 use engine::{
-    Context, Ingress, InterfaceId, LifetimeCap, LinkSpec, Model, ModelBuilder, OptionValues,
-    Outcome, PoolConfig, answer, expire, parse,
+    Context, Ingress, InterfaceId, LinkSpec, Model, ModelBuilder, OptionValues, Outcome,
+    PoolConfig, answer, expire, parse,
 };
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -135,7 +135,7 @@ impl Server {
         let context = Context {
             model: &self.model,
             now: self.now,
-            cap: LifetimeCap::None,
+            leeways: &[],
         };
         let shard = &mut self.shards[usize::from(parsed.shard().0)];
         let outcome = answer(
@@ -163,9 +163,10 @@ impl Server {
         let mut ended = Vec::with_capacity(1024);
         self.now = AbsTime(self.now.0 + LONG_SECS);
         let before = CALLS.get();
+        let context = Context::alone(&self.model, self.now);
         for shard in &mut self.shards {
             while shard.next_expiry().is_some_and(|next| next <= self.now) {
-                expire(shard, self.now, 100, &mut |delta| {
+                expire(&context, shard, 100, &mut |delta| {
                     if let BindingDelta::Remove { lease, .. } = delta {
                         ended.push(*lease);
                     }

@@ -6,8 +6,8 @@
 
 use core::net::Ipv6Addr;
 use engine::{
-    Context, Handover, Ingress, InterfaceId, LifetimeCap, Lifetimes, LinkSpec, Model, ModelBuilder,
-    Outcome, PoolConfig, ReservationSpec, answer, expire, parse,
+    Context, Handover, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, Outcome,
+    PoolConfig, ReservationSpec, answer, expire, parse,
 };
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
 use proptest::prelude::*;
@@ -247,8 +247,9 @@ impl Server {
     fn expire(&mut self) {
         for worker in &mut self.workers {
             let (pending, handover) = (&mut worker.pending, &mut worker.handover);
+            let context = Context::alone(&worker.model, self.now);
             for shard in &mut worker.shards {
-                expire(shard, self.now, usize::MAX, &mut |delta| {
+                expire(&context, shard, usize::MAX, &mut |delta| {
                     Worker::record(pending, handover, delta);
                 });
             }
@@ -271,7 +272,7 @@ impl Server {
         let context = Context {
             model: &worker.model,
             now: self.now,
-            cap: LifetimeCap::None,
+            leeways: &[],
         };
         let (pending, handover) = (&mut worker.pending, &mut worker.handover);
         let outcome = answer(

@@ -9,8 +9,8 @@ use dhcproto::v6::{
 };
 use dhcproto::{Decodable, Decoder, Encodable};
 use engine::{
-    Adopting, Context, Ingress, InterfaceId, LifetimeCap, Lifetimes, LinkSpec, Model, ModelBuilder,
-    Outcome, PoolConfig, ReservationSpec, adopt, answer, expire, parse, restore,
+    Adopting, Context, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, Outcome,
+    PoolConfig, ReservationSpec, adopt, answer, expire, parse, restore,
 };
 use lease::{
     AbsTime, AllocationKey, BindingDelta, BindingRecord, Lease, PoolCounts, PoolSpec, Shard,
@@ -178,7 +178,7 @@ impl Server {
         let context = Context {
             model: &self.model,
             now: self.now,
-            cap: LifetimeCap::None,
+            leeways: &[],
         };
         let duid = self.duids[step.client];
         let from = self.log.len();
@@ -210,9 +210,10 @@ impl Server {
 
     fn expire(&mut self) {
         let from = self.log.len();
+        let context = Context::alone(&self.model, self.now);
         for shard in &mut self.shards {
             while shard.next_expiry().is_some_and(|next| next <= self.now) {
-                expire(shard, self.now, 3, &mut |delta| {
+                expire(&context, shard, 3, &mut |delta| {
                     self.log.push(kept(delta, &[0; 3]));
                 });
             }

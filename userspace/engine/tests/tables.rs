@@ -8,9 +8,8 @@ use dhcproto::v6::{
 };
 use dhcproto::{Decodable, Decoder, Encodable};
 use engine::{
-    Adopting, Context, DropReason, Ingress, InterfaceId, LifetimeCap, Lifetimes, LinkSpec, Model,
-    ModelBuilder, OptionValues, Outcome, PoolConfig, ReservationSpec, adopt, answer, parse,
-    restore,
+    Adopting, Context, DropReason, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder,
+    OptionValues, Outcome, PoolConfig, ReservationSpec, adopt, answer, parse, restore,
 };
 use lease::{
     AbsTime, AllocationKey, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey,
@@ -49,7 +48,7 @@ impl Server {
         let context = Context {
             model: &self.model,
             now: AbsTime(1_000),
-            cap: LifetimeCap::None,
+            leeways: &[],
         };
         let mut out = vec![0; room];
         let shard = &mut self.shards[usize::from(parsed.shard().0)];
@@ -372,7 +371,8 @@ fn after_a_change_of_the_configuration_bindings_keep_what_is_no_longer_theirs() 
     let other = addresses(&server.send(&request).unwrap())[0].unwrap();
     assert_ne!(other, ip(RESERVED));
     let strangers = &mut server.shards[usize::from(shard.0)];
-    engine::expire(strangers, AbsTime(1_100), 10, &mut |_| {});
+    let context = Context::alone(&server.model, AbsTime(1_100));
+    engine::expire(&context, strangers, 10, &mut |_| {});
     assert!(strangers.by_lease(reserved).is_none() && strangers.by_lease(outside).is_none());
     server.model.release(outside);
     server.model.release(reserved);

@@ -145,7 +145,7 @@ fn renewing_and_expiring_and_coming_back_does_not_allocate() {
             );
         }
         for shard in &mut shards {
-            shard.expire(AbsTime(round * 1_000 + 500), usize::MAX, &mut |_| {});
+            shard.expire(AbsTime(round * 1_000 + 500), usize::MAX, &mut |_| None);
         }
     }
     assert_eq!(CALLS.load(Ordering::Relaxed), before);

@@ -239,6 +239,7 @@ impl Server {
             index,
             shards,
             model: Arc::clone(model),
+            leeways: Arc::new([]),
             appender,
             held: Held::default(),
             handover: None,

@@ -29,7 +29,10 @@ fn abandon(exchange: &mut Exchange<'_>, id: BindingId) {
         cltt: now,
         status_since: now,
         expires: now.plus(exchange.context.model.quarantine_secs),
-        partner: PartnerTimes::NONE,
+        partner: PartnerTimes {
+            unacked: exchange.context.leeway_of(&old).partnered,
+            ..old.partner
+        },
         accepts_reconfigure: false,
         via: &[],
     };

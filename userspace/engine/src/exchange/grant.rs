@@ -2,11 +2,12 @@
 
 use super::{Exchange, Outcome};
 use crate::drop_reason::DropReason;
+use crate::failover;
 use crate::model::Link;
 use crate::plan::{Hold, IaAnswer, Line, Plan};
 use crate::policy::{self, Policy, Taking};
 use crate::reply;
-use lease::{BindingDelta, BindingRecord, BindingStatus, PartnerTimes};
+use lease::{BindingDelta, BindingRecord, BindingStatus};
 use wire::{Duid, IaKey, IaKind, MessageIndex, MessageType};
 
 /// How the answer to a message differs from the others'.
@@ -129,12 +130,19 @@ fn bound<'d>(
     ia: &IaAnswer<'_>,
     line: &Line,
 ) -> Option<BindingRecord<'d>> {
-    let now = exchange.context.now;
+    let context = exchange.context;
+    let (now, leeway) = (context.now, link.leeway(context.leeways));
     let status_since = match line.hold {
         Hold::Bound { since } => since,
         Hold::Taken(_) | Hold::Free => now,
         Hold::Refused => return None,
     };
+    let before = leeway
+        .partnered
+        .then(|| exchange.shard.by_lease(line.lease));
+    let old = before.flatten().map(|(_, record)| record);
+    let (valid_secs, desired_secs) = (line.lifetimes.valid_secs, line.desired_secs);
+    let (partner, expires) = failover::granted(leeway, now, desired_secs, valid_secs, old.as_ref());
     Some(BindingRecord {
         duid,
         kind: ia.kind,
@@ -143,11 +151,11 @@ fn bound<'d>(
         link: link.key(),
         status: BindingStatus::Active,
         preferred_secs: line.lifetimes.preferred_secs,
-        valid_secs: line.lifetimes.valid_secs,
+        valid_secs,
         cltt: now,
         status_since,
-        expires: now.plus(line.lifetimes.valid_secs),
-        partner: PartnerTimes::NONE,
+        expires,
+        partner,
         accepts_reconfigure: false,
         via: &[],
     })

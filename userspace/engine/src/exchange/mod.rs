@@ -14,9 +14,10 @@ mod solicit;
 mod tests;
 
 use crate::drop_reason::DropReason;
+use crate::failover;
 use crate::ingress::Parsed;
 use crate::model::{Link, Model};
-use lease::{AbsTime, BindingDelta, LifetimeCap, Shard};
+use lease::{AbsTime, BindingDelta, BindingId, BindingRecord, BindingStatus, Leeway, Shard};
 use wire::{Duid, MessageType};
 
 /// What an answer depends on besides the message and the bindings.
@@ -26,8 +27,35 @@ pub struct Context<'m> {
     pub model: &'m Model,
     /// The time of this batch of messages.
     pub now: AbsTime,
-    /// What failover lets us promise.
-    pub cap: LifetimeCap,
+    /// What each relationship lets us do, by [`Relationship::index`](crate::Relationship::index);
+    /// empty without failover.
+    pub leeways: &'m [Leeway],
+}
+
+impl<'m> Context<'m> {
+    /// That of a server without relationships.
+    pub fn alone(model: &'m Model, now: AbsTime) -> Self {
+        Self {
+            model,
+            now,
+            leeways: &[],
+        }
+    }
+
+    /// Up to when bindings have ended: now, or a grace before it where there is a partner
+    /// ([`EXPIRY_GRACE_SECS`](failover::EXPIRY_GRACE_SECS)).
+    pub fn expires_until(&self) -> AbsTime {
+        match self.model.has_relationships() {
+            true => AbsTime(self.now.0.saturating_sub(failover::EXPIRY_GRACE_SECS)),
+            false => self.now,
+        }
+    }
+
+    /// What failover lets us do where a binding is; everything on a link that is gone.
+    pub(crate) fn leeway_of(&self, record: &BindingRecord<'_>) -> &'m Leeway {
+        let link = self.model.link_by_key(record.link);
+        link.map_or(&Leeway::ALONE, |link| link.leeway(self.leeways))
+    }
 }
 
 /// What became of a message.
@@ -66,6 +94,9 @@ pub fn answer(
         out,
         emit,
     };
+    if let Err(reason) = exchange.check_answers() {
+        return Outcome::Drop(reason);
+    }
     let outcome = match parsed.msg_type() {
         MessageType::SOLICIT => solicit::answer(&mut exchange),
         MessageType::REQUEST => request::answer(&mut exchange),
@@ -93,6 +124,33 @@ impl<'x> Exchange<'x> {
     /// The client, of a message that must say who it is from.
     fn client(&self) -> Result<Duid<'x>, DropReason> {
         self.parsed.client_id().ok_or(DropReason::NoClientId)
+    }
+
+    /// Whether the client's link has a relationship whose state does not let us answer.
+    fn check_answers(&self) -> Result<(), DropReason> {
+        if self.context.leeways.is_empty() && !self.context.model.has_relationships() {
+            return Ok(());
+        }
+        // A message of no known link is dropped for that, if at all.
+        let Ok(link) = self.link() else {
+            return Ok(());
+        };
+        let answers = link.leeway(self.context.leeways).answers;
+        failover::check_answers(answers, self.parsed.msg_type(), &self.parsed.index)
+    }
+
+    /// The client has given a lease back. Where a partner has to hear of that, it stays on record
+    /// until then.
+    fn end(&mut self, id: BindingId) {
+        let Some(record) = self.shard.get(id) else {
+            return;
+        };
+        if !self.context.leeway_of(&record).partnered {
+            return failover::remove(self.shard, id, self.emit);
+        }
+        let now = self.context.now;
+        let state = failover::ended(&record, BindingStatus::Released, now, now);
+        failover::amend(self.shard, id, &state, self.emit);
     }
 
     /// For messages to one server: that must be this one (RFC 9915 §16.4, §16.6, §16.8, §16.9).

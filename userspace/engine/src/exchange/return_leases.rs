@@ -67,6 +67,7 @@ fn decide(
                 plan.push(Line {
                     lease,
                     lifetimes: Lifetimes::ENDED,
+                    desired_secs: 0,
                     hold: since,
                 })?;
             }

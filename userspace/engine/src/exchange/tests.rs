@@ -63,7 +63,7 @@ impl Server {
         let context = Context {
             model: &self.model,
             now: self.now,
-            cap: LifetimeCap::None,
+            leeways: &[],
         };
         let mut out = [0; 1_200];
         let mut ended = Vec::new();
@@ -302,7 +302,8 @@ fn rfc9915_18_3_8_a_declined_address_rests_until_its_quarantine_ends() {
     let model = &server.model;
     let mut ended = Vec::new();
     for (now, expected) in [(1_599, 0), (1_600, 1)] {
-        expire(&mut server.shard, AbsTime(now), 1_000, &mut |delta| {
+        let context = Context::alone(&server.model, AbsTime(now));
+        expire(&context, &mut server.shard, 1_000, &mut |delta| {
             ended.push(format!("{delta:?}"))
         });
         assert_eq!(ended.len(), expected);

@@ -3,11 +3,11 @@
 use super::options::{EncodedOptions, OptionError, OptionValues};
 use super::prefix_table::{PrefixTable, network_mask};
 use super::reservation::{Reservation, ReservationId, Reservations, span};
-use super::{ClientReservations, Link, LinkId, Model, PoolId, ServedPool};
+use super::{ClientReservations, Link, LinkId, Model, PoolId, Relationship, ServedPool};
 use crate::ingress::InterfaceId;
 use crate::lifetime::Lifetimes;
 use core::net::Ipv6Addr;
-use lease::{AllocationKey, Lease, LinkKey, Pool, PoolError, PoolSpec};
+use lease::{AllocationKey, Lease, Leeway, LinkKey, Pool, PoolError, PoolSpec, Role};
 use std::collections::HashMap;
 use std::sync::Arc;
 use thiserror::Error;
@@ -40,6 +40,8 @@ pub struct LinkSpec {
     pub pools: Vec<PoolConfig>,
     /// Leases kept for single clients.
     pub reservations: Vec<ReservationSpec>,
+    /// The failover relationship it belongs to, if any.
+    pub relationship: Option<Relationship>,
 }
 
 /// A pool of a link.
@@ -220,6 +222,7 @@ impl ModelBuilder {
             reservations_inherited: before
                 .is_some_and(|before| Arc::ptr_eq(&before.reservations, &reservations)),
             reservations,
+            has_relationships: false,
         };
         let heirs = before.map(Heirs::new).unwrap_or_default();
         for ((index, spec), clients) in (0..).zip(&self.links).zip(reserved.clients) {
@@ -244,8 +247,13 @@ impl ModelBuilder {
                 prefix_pools,
                 reservations: clients,
                 options,
+                relationship: spec.relationship,
+                leeway: spec.relationship.map_or(Leeway::ALONE, |relationship| {
+                    Leeway::startup(relationship.role, relationship.mclt_secs)
+                }),
             });
         }
+        model.has_relationships = self.links.iter().any(|link| link.relationship.is_some());
         model.ranges = ranges(&model)?;
         Ok(model)
     }
@@ -308,11 +316,16 @@ impl ModelBuilder {
                 .extend(reserved_within(reserved, &pool_spec));
             // What outlives a restart and is the same on a partner: where the pool begins.
             let salt = fold(pool_spec.first) ^ u64::from(pool_spec.unit_len);
-            let inherited = heirs.pool(&pool_spec, &self.key, salt);
+            let role = spec.relationship.map(|relationship| relationship.role);
+            let inherited = heirs.pool(&pool_spec, &self.key, salt, role);
             let (pool, inherited) = match inherited {
                 Some(pool) => (pool, true),
                 None => {
                     let pool = Pool::new(pool_spec, &self.key, salt)
+                        .and_then(|pool| match role {
+                            Some(role) => pool.split_for(role),
+                            None => Ok(pool),
+                        })
                         .map_err(|error| ModelError::Pool(spec.name.clone(), error))?;
                     (Arc::new(pool), false)
                 }
@@ -415,9 +428,17 @@ impl<'m> Heirs<'m> {
     }
 
     /// The pool that draws as one made of these would.
-    fn pool(&self, spec: &PoolSpec, key: &AllocationKey, salt: u64) -> Option<Arc<Pool>> {
+    fn pool(
+        &self,
+        spec: &PoolSpec,
+        key: &AllocationKey,
+        salt: u64,
+        role: Option<Role>,
+    ) -> Option<Arc<Pool>> {
         let pool = *self.0.get(&(spec.first, spec.unit_len))?;
-        pool.is_made_of(spec, key, salt).then(|| Arc::clone(pool))
+        let side = role.filter(|_| spec.kind == IaKind::Pd);
+        let is_same = pool.is_made_of(spec, key, salt) && pool.side() == side;
+        is_same.then(|| Arc::clone(pool))
     }
 }
 

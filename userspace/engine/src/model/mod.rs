@@ -18,7 +18,7 @@ pub(crate) use self::reservation::{Reservation, ReservationId};
 use self::reservation::{Reservations, span};
 use crate::ingress::InterfaceId;
 use crate::lifetime::Lifetimes;
-use lease::{Lease, LinkKey, Pool};
+use lease::{Lease, Leeway, LinkKey, Pool, Role};
 use std::collections::HashMap;
 use std::sync::Arc;
 use wire::{Duid, IaKind};
@@ -43,6 +43,7 @@ pub struct Model {
     reservations: Arc<Reservations>,
     /// The model before had the same reservations, so their holders are counted already.
     reservations_inherited: bool,
+    has_relationships: bool,
 }
 
 /// Position of a link in [`Model::links`]; valid for the model that gave it.
@@ -63,6 +64,21 @@ pub struct Link {
     prefix_pools: Box<[PoolId]>,
     reservations: HashMap<Box<[u8]>, ClientReservations>,
     options: Arc<EncodedOptions>,
+    relationship: Option<Relationship>,
+    /// What failover lets us do before the endpoint has said anything.
+    leeway: Leeway,
+}
+
+/// A failover relationship as a link belongs to it (RFC 8156 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Relationship {
+    /// Its position among the configured relationships.
+    pub index: u16,
+    /// This server's role in it.
+    pub role: Role,
+    /// Maximum client lead time as configured, seconds: what counts until the endpoint has said
+    /// more.
+    pub mclt_secs: u32,
 }
 
 /// A pool with the link it serves and the lifetimes of its leases.
@@ -90,6 +106,11 @@ impl Model {
     /// All pools: link by link, each link's in the order in which they are tried.
     pub fn pools(&self) -> &[ServedPool] {
         &self.pools
+    }
+
+    /// Whether any link has a failover partner.
+    pub fn has_relationships(&self) -> bool {
+        self.has_relationships
     }
 
     /// The server's own DUID.
@@ -232,6 +253,20 @@ impl Link {
     /// What stands for the link in stored bindings.
     pub fn key(&self) -> LinkKey {
         self.key
+    }
+
+    /// The failover relationship it belongs to.
+    pub fn relationship(&self) -> Option<Relationship> {
+        self.relationship
+    }
+
+    /// What its relationship lets us do, of what the endpoints have published; before they have,
+    /// nothing. A link of no relationship is [`Leeway::ALONE`].
+    pub fn leeway<'l>(&'l self, published: &'l [Leeway]) -> &'l Leeway {
+        let index = self.relationship.map(|relationship| relationship.index);
+        index
+            .and_then(|index| published.get(usize::from(index)))
+            .unwrap_or(&self.leeway)
     }
 
     /// The prefixes in which a relay's link-address means this link.

@@ -201,7 +201,8 @@ impl Shard {
         true
     }
 
-    /// Removes bindings whose end is at or before `now`, each after `f` saw it; returns how many.
+    /// Ends bindings whose end is at or before `now`; returns how many. `f` sees each and says
+    /// what becomes of it: it is removed (`None`) or goes on in a state that ends later.
     ///
     /// Looks at no more than `budget` bindings, some of which only move within the wheel, and at
     /// no binding that neither ends nor moves: call it again while
@@ -211,18 +212,19 @@ impl Shard {
         &mut self,
         now: AbsTime,
         budget: usize,
-        f: &mut dyn FnMut(&BindingRecord<'_>),
+        f: &mut dyn FnMut(&BindingRecord<'_>) -> Option<BindingState>,
     ) -> usize {
         let mut budget = budget;
-        let mut removed = 0;
+        let mut ended = 0;
         while let Some(id) = self.wheel.next_due(&mut self.bindings, now, &mut budget) {
-            if let Some(record) = self.get(BindingId(id)) {
-                f(&record);
-            }
-            self.remove(BindingId(id));
-            removed += 1;
+            let id = BindingId(id);
+            match self.get(id).and_then(|record| f(&record)) {
+                Some(state) => self.amend(id, &state),
+                None => self.remove(id),
+            };
+            ended += 1;
         }
-        removed
+        ended
     }
 
     /// When [`expire`](Self::expire) has something to do next: not after the first end of a
@@ -241,10 +243,24 @@ impl Shard {
         from: u32,
         max: usize,
     ) -> (Option<u32>, impl Iterator<Item = BindingRecord<'_>>) {
+        let (next, records) = self.walk_places(from, max);
+        (next, records.map(|(_, record)| record))
+    }
+
+    /// [`walk`](Self::walk), with the places.
+    pub fn walk_places(
+        &self,
+        from: u32,
+        max: usize,
+    ) -> (
+        Option<u32>,
+        impl Iterator<Item = (BindingId, BindingRecord<'_>)>,
+    ) {
         let reached = self.bindings.reached();
         let max = u32::try_from(max).unwrap_or(u32::MAX);
         let to = from.saturating_add(max).min(reached);
-        let records = (from..to).filter_map(|id| self.get(BindingId(id)));
+        let places = (from..to).map(BindingId);
+        let records = places.filter_map(|id| Some((id, self.get(id)?)));
         ((to < reached).then_some(to), records)
     }
 

@@ -58,6 +58,7 @@ impl Config {
             options,
             pools: link.pools.iter().map(pool).collect(),
             reservations: link.reservations.iter().map(reservation).collect(),
+            relationship: None,
         }
     }
 

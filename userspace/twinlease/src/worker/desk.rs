@@ -8,9 +8,9 @@ use super::shards::ShardSet;
 use crate::control::command::Busy;
 use crate::counters::WorkerCounters;
 use datapath::{Datagram, ReplyTo, Tx};
-use engine::{Context, DropReason, Ingress, InterfaceId, LifetimeCap, Model, Outcome, Parsed};
+use engine::{Context, DropReason, Ingress, InterfaceId, Model, Outcome, Parsed};
 use journal::Appender;
-use lease::{AbsTime, BindingDelta};
+use lease::{AbsTime, BindingDelta, Leeway};
 use std::sync::Arc;
 use std::time::Duration;
 use wire::{MessageType, SHARDS};
@@ -26,6 +26,8 @@ pub struct Desk {
     pub shards: ShardSet,
     /// What the config says, as the engine wants it.
     pub model: Arc<Model>,
+    /// What each relationship lets it do, as last published.
+    pub leeways: Arc<[Leeway]>,
     /// Where its records go.
     pub appender: Appender,
     /// Replies and positions that wait for a commit.
@@ -106,7 +108,7 @@ impl Desk {
         let context = Context {
             model: &self.model,
             now,
-            cap: LifetimeCap::None,
+            leeways: &self.leeways,
         };
         let mut recorder = Recorder {
             appender: &mut self.appender,
@@ -177,7 +179,12 @@ impl Desk {
             handover: self.handover.as_deref_mut(),
         };
         let emit = &mut |delta: &BindingDelta<'_>| recorder.record(delta);
-        let ended = self.shards.expire_due(now, EXPIRE_BATCH, emit);
+        let context = Context {
+            model: &self.model,
+            now,
+            leeways: &self.leeways,
+        };
+        let ended = self.shards.expire_due(&context, EXPIRE_BATCH, emit);
         self.counters.expired.add(ended as u64);
         ended
     }

@@ -1,6 +1,7 @@
 //! The shards one worker owns, and the slow walks over them that are done slice by slice.
 
 use super::desk::Desk;
+use engine::Context;
 use journal::SnapshotFeed;
 use lease::{AbsTime, BindingDelta, Shard};
 use wire::{SHARDS, ShardId};
@@ -64,14 +65,15 @@ impl ShardSet {
         self.all().map(Shard::len).sum()
     }
 
-    /// Ends what is due at `now`, looking at no more than `budget` bindings a call; how many were
+    /// Ends what is due now, looking at no more than `budget` bindings a call; how many were
     /// ended. Every shard is looked at once in each second.
     pub fn expire_due(
         &mut self,
-        now: AbsTime,
+        context: &Context<'_>,
         budget: usize,
         emit: &mut dyn FnMut(&BindingDelta<'_>),
     ) -> usize {
+        let now = context.now;
         if self.expired_at == now {
             return 0;
         }
@@ -81,8 +83,11 @@ impl ShardSet {
             return 0;
         };
         let shard = self.get_mut(id);
-        let ended = engine::expire(shard, now, budget, emit);
-        if shard.next_expiry().is_none_or(|next| next > now) {
+        let ended = engine::expire(context, shard, budget, emit);
+        if shard
+            .next_expiry()
+            .is_none_or(|next| next > context.expires_until())
+        {
             self.expire_next += 1;
         }
         ended
@@ -144,7 +149,8 @@ impl Desk {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use lease::{BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes};
+    use engine::ModelBuilder;
+    use lease::{AllocationKey, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes};
     use wire::{Duid, IaKind, Iaid, shard_of};
 
     /// A shard with so many bindings that end one second after the other, from 100 on.
@@ -178,8 +184,11 @@ mod tests {
 
     fn expire_all(set: &mut ShardSet, now: u32) -> Vec<Lease> {
         let mut ended = Vec::new();
+        let model = ModelBuilder::new(&[0, 4, 1], AllocationKey::new([1; 16]));
+        let model = model.build().unwrap();
         for _ in 0..1000 {
-            set.expire_due(AbsTime(now), 2, &mut |delta| match delta {
+            let context = Context::alone(&model, AbsTime(now));
+            set.expire_due(&context, 2, &mut |delta| match delta {
                 BindingDelta::Remove { lease, .. } => ended.push(*lease),
                 _ => panic!("ending only removes"),
             });
