@@ -2,6 +2,7 @@
 //! single-producer ring, and the emptied chunks back over a second one, so that nothing is
 //! allocated once running.
 
+use crate::control::{self, ControlDelta};
 use crate::record::{RECORD_LEN_MAX, encode};
 use crate::segment::{PAYLOAD_LEN_MAX, ShardSet};
 use crate::shared::Shared;
@@ -31,6 +32,8 @@ pub(crate) struct Chunk {
     pub records: u32,
     /// Ticket of the last record.
     pub ticket: u64,
+    /// Whether records are among them that belong to no shard.
+    pub control: bool,
     pub shards: ShardSet,
 }
 
@@ -77,6 +80,20 @@ pub(crate) fn lane() -> (LaneIn, LaneOut) {
 
 impl LaneIn {
     fn append(&mut self, delta: &BindingDelta<'_>) {
+        self.make_room();
+        encode(delta, &mut self.current.bytes);
+        self.current.shards.insert(delta.shard());
+        self.count();
+    }
+
+    fn append_control(&mut self, delta: &ControlDelta<'_>) {
+        self.make_room();
+        control::encode(delta, &mut self.current.bytes);
+        self.current.control = true;
+        self.count();
+    }
+
+    fn make_room(&mut self) {
         if self.current.bytes.len() + RECORD_LEN_MAX > CHUNK_LEN {
             self.flush();
         }
@@ -84,11 +101,12 @@ impl LaneIn {
             self.current.bytes.len() + RECORD_LEN_MAX <= PAYLOAD_LEN_MAX,
             "append only while has_room"
         );
-        encode(delta, &mut self.current.bytes);
+    }
+
+    fn count(&mut self) {
         self.ticket += 1;
         self.current.records += 1;
         self.current.ticket = self.ticket;
-        self.current.shards.insert(delta.shard());
     }
 
     fn has_room(&self) -> bool {
@@ -123,6 +141,7 @@ impl LaneOut {
     pub fn recycle(&mut self, mut chunk: Chunk) {
         chunk.bytes.clear();
         chunk.records = 0;
+        chunk.control = false;
         chunk.shards = ShardSet::default();
         // A ring whose other end is gone takes chunks all the same; the last owner frees them.
         self.empty
@@ -155,6 +174,16 @@ impl Appender {
     /// If a megabyte was appended against [`Self::has_room`].
     pub fn append(&mut self, delta: &BindingDelta<'_>) {
         self.lane.append(delta);
+    }
+
+    /// As [`Self::append`], of what belongs to no shard; on any lane.
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::append`], or if a relationship's state is longer than
+    /// [`RELATIONSHIP_STATE_LEN_MAX`](crate::RELATIONSHIP_STATE_LEN_MAX).
+    pub fn append_control(&mut self, delta: &ControlDelta<'_>) {
+        self.lane.append_control(delta);
     }
 
     /// Whether 64 records can be appended now: ask before each message that may change a binding.
@@ -253,7 +282,16 @@ impl SnapshotFeed {
         self.lane.append(delta);
     }
 
-    /// Whether 64 bindings can be pushed now.
+    /// Adds the state of a relationship or the ownership of a block.
+    ///
+    /// # Panics
+    ///
+    /// As [`Appender::append_control`].
+    pub fn push_control(&mut self, delta: &ControlDelta<'_>) {
+        self.lane.append_control(delta);
+    }
+
+    /// Whether 64 records can be pushed now.
     pub fn has_room(&self) -> bool {
         self.lane.has_room()
     }

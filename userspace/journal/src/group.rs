@@ -21,6 +21,8 @@ pub(crate) struct Part {
     pub ticket: u64,
     pub records: u32,
     pub len: usize,
+    /// Whether records are among them that belong to no shard.
+    pub control: bool,
     pub shards: ShardSet,
 }
 
@@ -30,6 +32,7 @@ pub(crate) struct Group {
     next_lsn: u64,
     records: u32,
     len: usize,
+    control: bool,
     shards: ShardSet,
     in_flight: bool,
     /// The ticket each worker has reached with the present batch, if it has any part in it.
@@ -42,6 +45,7 @@ impl Group {
             next_lsn: next_lsn.0,
             records: 0,
             len: 0,
+            control: false,
             shards: ShardSet::default(),
             in_flight: false,
             reached: vec![None; workers],
@@ -67,6 +71,7 @@ impl Group {
         *reached = Some(part.ticket);
         self.records += part.records;
         self.len += part.len;
+        self.control |= part.control;
         self.shards.union(&part.shards);
     }
 
@@ -92,6 +97,11 @@ impl Group {
         self.len
     }
 
+    /// Whether a record in it belongs to no shard.
+    pub fn control(&self) -> bool {
+        self.control
+    }
+
     pub fn shards(&self) -> ShardSet {
         self.shards
     }
@@ -107,6 +117,7 @@ impl Group {
         }
         self.records = 0;
         self.len = 0;
+        self.control = false;
         self.shards = ShardSet::default();
         self.in_flight = false;
     }

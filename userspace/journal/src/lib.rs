@@ -1,6 +1,7 @@
 //! The journal: bindings are on disk before a client hears of them.
 //!
-//! Workers append [`lease::BindingDelta`]s through an [`Appender`] and hold each reply until
+//! Workers append [`lease::BindingDelta`]s, and whoever speaks with the failover partner
+//! [`ControlDelta`]s, through an [`Appender`] and hold each reply until
 //! [`Appender::committed`] reaches its [`Ticket`]. One thread gathers what all workers submitted
 //! while the last write was in flight and makes it durable with one write (group commit).
 //! [`recover`] brings every acknowledged change back. `record`, `segment` and `group` are pure;
@@ -10,6 +11,7 @@
 #![forbid(unsafe_code)]
 
 mod chunk;
+mod control;
 mod error;
 mod file;
 mod group;
@@ -26,6 +28,7 @@ mod writer;
 mod tests;
 
 pub use chunk::{Appender, SnapshotFeed, Ticket};
+pub use control::{ControlDelta, ControlRecovered, RELATIONSHIP_STATE_LEN_MAX};
 pub use error::JournalError;
 pub use file::{Disk, File, OpenFor, Storage};
 pub use group::Lsn;

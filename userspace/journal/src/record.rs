@@ -155,7 +155,7 @@ fn tag(tag: u8, len: usize) -> [u8; TAG_LEN] {
 ///
 /// The first thing that this version cannot have written.
 pub fn decode(octets: &[u8]) -> Result<(BindingDelta<'_>, usize), RecordError> {
-    let (len, shard) = peek(octets)?;
+    let Peeked { len, shard, .. } = peek(octets)?;
     let record = &octets[..len];
     let delta = match record[2] {
         KIND_PUT => decode_put(record, shard)?,
@@ -166,8 +166,15 @@ pub fn decode(octets: &[u8]) -> Result<(BindingDelta<'_>, usize), RecordError> {
     Ok((delta, len))
 }
 
-/// Length and shard of the first record of `octets`, without judging the rest.
-pub(crate) fn peek(octets: &[u8]) -> Result<(usize, ShardId), RecordError> {
+/// What can be told of a record without decoding it.
+pub(crate) struct Peeked {
+    pub len: usize,
+    pub kind: u8,
+    pub shard: ShardId,
+}
+
+/// Length, kind and shard of the first record of `octets`, without judging the rest.
+pub(crate) fn peek(octets: &[u8]) -> Result<Peeked, RecordError> {
     let prefix = octets
         .first_chunk::<PREFIX_LEN>()
         .ok_or(RecordError::Short)?;
@@ -175,7 +182,11 @@ pub(crate) fn peek(octets: &[u8]) -> Result<(usize, ShardId), RecordError> {
     if len < PREFIX_LEN || len > octets.len() {
         return Err(RecordError::Short);
     }
-    Ok((len, ShardId(prefix[3])))
+    Ok(Peeked {
+        len,
+        kind: prefix[2],
+        shard: ShardId(prefix[3]),
+    })
 }
 
 fn decode_put(octets: &[u8], shard: ShardId) -> Result<BindingDelta<'_>, RecordError> {
@@ -277,7 +288,7 @@ fn decode_acked(octets: &[u8], shard: ShardId) -> Result<BindingDelta<'_>, Recor
     })
 }
 
-fn lease(addr: &[u8], len: u8) -> Result<Lease, RecordError> {
+pub(crate) fn lease(addr: &[u8], len: u8) -> Result<Lease, RecordError> {
     if len > 128 {
         return Err(bad("lease length", len));
     }
@@ -288,7 +299,7 @@ fn lease(addr: &[u8], len: u8) -> Result<Lease, RecordError> {
     })
 }
 
-fn bad(field: &'static str, value: u8) -> RecordError {
+pub(crate) fn bad(field: &'static str, value: u8) -> RecordError {
     RecordError::Value {
         field,
         value: u32::from(value),

@@ -9,6 +9,7 @@ mod apply;
 mod files;
 mod scan;
 
+use crate::control::ControlRecovered;
 use crate::error::JournalError;
 use crate::file::{Disk, Storage};
 use crate::group::Lsn;
@@ -40,6 +41,8 @@ pub struct Recovered {
     pub damaged: bool,
     /// What was left out and where, one line each, for the operator.
     pub report: Vec<String>,
+    /// What belongs to no shard.
+    pub control: ControlRecovered,
     pub(crate) storage: Arc<dyn Storage>,
     pub(crate) segments: Vec<SegmentInfo>,
     pub(crate) snapshots: Vec<(u64, String)>,
@@ -88,6 +91,7 @@ pub fn recover_from<A: Apply + Send>(
         cut_bytes: 0,
         damaged: false,
         report: Vec::new(),
+        control: ControlRecovered::default(),
         segments: Vec::new(),
         snapshots: Vec::new(),
         snapshot_len: 0,
@@ -98,7 +102,7 @@ pub fn recover_from<A: Apply + Send>(
         prepared: Vec::new(),
         storage: Arc::clone(&storage),
     };
-    let appliers = apply_on_threads(appliers, owner, |feed| {
+    let (appliers, control) = apply_on_threads(appliers, owner, |feed| {
         let segments = segment_headers(&*storage, &files, &mut recovered)?;
         let from = load_snapshot(feed, &files, &segments, accept_damage, &mut recovered)?;
         replay(feed, &segments, from, &mut recovered)?;
@@ -115,6 +119,7 @@ pub fn recover_from<A: Apply + Send>(
         }
         Ok(())
     })?;
+    recovered.control = control;
     if recovered.damaged {
         // A snapshot makes the damage history.
         recovered.log_bytes = u64::MAX / 2;

@@ -20,6 +20,8 @@ pub(crate) const BATCH_LEN_MAX: usize = padded(BATCH_HEADER_LEN + PAYLOAD_LEN_MA
 
 const BATCH_MAGIC: u32 = u32::from_le_bytes(*b"tlb1");
 const FILE_HEADER_LEN: usize = 48;
+const FLAG_FOOTER: u32 = 1;
+const FLAG_CONTROL: u32 = 2;
 
 /// `len` rounded up to whole blocks.
 pub(crate) const fn padded(len: usize) -> usize {
@@ -140,6 +142,8 @@ pub(crate) struct BatchHeader {
     pub payload_len: u32,
     /// The last batch of a snapshot, which carries no records.
     pub footer: bool,
+    /// Whether records are among them that belong to no shard.
+    pub control: bool,
     /// Every shard that the records name.
     pub shards: ShardSet,
 }
@@ -155,7 +159,8 @@ impl BatchHeader {
         batch[24..28].copy_from_slice(&self.records.to_le_bytes());
         batch[28..32].copy_from_slice(&self.payload_len.to_le_bytes());
         batch[32..36].copy_from_slice(&payload_crc.to_le_bytes());
-        batch[36..40].copy_from_slice(&u32::from(self.footer).to_le_bytes());
+        let flags = u32::from(self.footer) * FLAG_FOOTER + u32::from(self.control) * FLAG_CONTROL;
+        batch[36..40].copy_from_slice(&flags.to_le_bytes());
         for (slot, word) in batch[40..72].chunks_exact_mut(8).zip(self.shards.0) {
             slot.copy_from_slice(&word.to_le_bytes());
         }
@@ -175,7 +180,8 @@ impl BatchHeader {
             first_lsn: u64_at(octets, 16),
             records: u32_at(octets, 24),
             payload_len: u32_at(octets, 28),
-            footer: u32_at(octets, 36) != 0,
+            footer: u32_at(octets, 36) & FLAG_FOOTER != 0,
+            control: u32_at(octets, 36) & FLAG_CONTROL != 0,
             shards: ShardSet(core::array::from_fn(|word| u64_at(octets, 40 + 8 * word))),
         })
     }

@@ -30,6 +30,13 @@ pub(crate) fn snapshot_name(lsn: u64) -> String {
     format!("snapshot-{lsn:016x}.snap")
 }
 
+/// What a batch of a snapshot is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Records { control: bool },
+    Footer,
+}
+
 struct Output {
     file: Box<dyn File>,
     buf: AlignedBuf,
@@ -137,14 +144,21 @@ impl Output {
     }
 
     fn add(&mut self, chunk: &Chunk) -> io::Result<()> {
-        self.put_batch(&chunk.bytes, chunk.records, chunk.shards, false)
+        self.put_batch(
+            &chunk.bytes,
+            chunk.records,
+            chunk.shards,
+            Holds::Records {
+                control: chunk.control,
+            },
+        )
     }
 
     fn end(&mut self, lsn: u64) -> io::Result<()> {
         let mut footer = [0; 16];
         footer[..8].copy_from_slice(&lsn.to_le_bytes());
         footer[8..].copy_from_slice(&self.records.to_le_bytes());
-        self.put_batch(&footer, 0, ShardSet::default(), true)
+        self.put_batch(&footer, 0, ShardSet::default(), Holds::Footer)
     }
 
     fn put_batch(
@@ -152,14 +166,15 @@ impl Output {
         payload: &[u8],
         records: u32,
         shards: ShardSet,
-        footer: bool,
+        holds: Holds,
     ) -> io::Result<()> {
         let header = BatchHeader {
             salt: self.salt,
             first_lsn: self.records,
             records,
             payload_len: payload.len() as u32,
-            footer,
+            footer: holds == Holds::Footer,
+            control: holds == Holds::Records { control: true },
             shards,
         };
         let (len, end) = (header.batch_len(), BATCH_HEADER_LEN + payload.len());

@@ -1,5 +1,6 @@
 //! The whole journal on a disk that can be cut off, fail and be damaged.
 
+mod control;
 mod disk;
 mod rotation;
 

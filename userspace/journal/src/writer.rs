@@ -120,6 +120,7 @@ impl Writer {
                     ticket: chunk.ticket,
                     records: chunk.records,
                     len,
+                    control: chunk.control,
                     shards: chunk.shards,
                 });
                 if let Ok(chunk) = lane.full.pop() {
@@ -184,6 +185,7 @@ impl Writer {
             records: self.group.records(),
             payload_len: self.group.len() as u32,
             footer: false,
+            control: self.group.control(),
             shards: self.group.shards(),
         };
         let room = (open.len - open.at - len as u64).min(BLOCK_LEN as u64) as usize;

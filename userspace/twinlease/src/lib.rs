@@ -4,6 +4,7 @@
 pub mod cli;
 pub mod config;
 pub mod control;
+pub mod control_lane;
 pub mod counters;
 pub mod live;
 pub mod logging;

@@ -8,6 +8,7 @@
 use crate::config::Config;
 use crate::control::command::{WorkerHandle, Workers};
 use crate::control::server::{ControlListener, ControlState, serve, serve_metrics};
+use crate::control_lane::ControlLane;
 use crate::counters::WorkerCounters;
 use crate::live::{Live, LiveWorker};
 use crate::recovery::{self, Restored};
@@ -176,6 +177,7 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 struct Server {
     datapath: Arc<Mutex<Datapath>>,
     journal: Arc<Journal>,
+    control: ControlLane,
     inboxes: Arc<[Arc<Inbox>]>,
     counters: Vec<(Arc<WorkerCounters>, Arc<datapath::IoCounters>)>,
     threads: Vec<JoinHandle<()>>,
@@ -187,7 +189,7 @@ impl Server {
         config: &Config,
         model: &Arc<Model>,
         owner: &[u8; SHARDS],
-        restored: Restored,
+        mut restored: Restored,
         datapath: Datapath,
         ios: Vec<WorkerIo>,
     ) -> anyhow::Result<Self> {
@@ -195,8 +197,14 @@ impl Server {
             let wake: Arc<dyn journal::Wake> = Arc::new(Waker(io.waker().clone()));
             wake
         });
+        let control_waker: Arc<dyn journal::Wake> = Arc::new(Ticking);
+        let wakers = wakers.chain([control_waker]);
+        let recovered = std::mem::take(&mut restored.journal.control);
         let options = journal::Options::default();
         let (journal, mut appenders) = Journal::start(restored.journal, options, wakers.collect())?;
+        let control = appenders
+            .pop()
+            .context("the journal gave the control thread no lane")?;
         for (shard, lease) in restored.conflicting {
             let appender = &mut appenders[usize::from(owner[usize::from(shard.0)])];
             appender.append(&BindingDelta::Remove { shard, lease });
@@ -208,6 +216,7 @@ impl Server {
         let mut server = Self {
             datapath: Arc::new(Mutex::new(datapath)),
             journal: Arc::new(journal),
+            control: ControlLane::new(control, recovered),
             inboxes: inboxes.collect(),
             counters: Vec::new(),
             threads: Vec::new(),
@@ -307,6 +316,7 @@ impl Server {
                 anyhow::bail!("worker {index} failed; the log has its panic message");
             }
             self.tell_health(&mut health);
+            self.control.step();
             if self.journal.snapshot_due() {
                 self.begin_snapshot();
             }
@@ -334,10 +344,13 @@ impl Server {
     }
 
     /// A worker that cannot take its feed drops it, which gives up the snapshot; it is due again.
-    fn begin_snapshot(&self) {
-        let Some(feeds) = self.journal.begin_snapshot() else {
+    fn begin_snapshot(&mut self) {
+        let Some(mut feeds) = self.journal.begin_snapshot() else {
             return;
         };
+        if let Some(feed) = feeds.pop() {
+            self.control.begin_snapshot(feed);
+        }
         for (inbox, feed) in self.inboxes.iter().zip(feeds) {
             if inbox.put(Mail::Snapshot(feed)).is_err() {
                 tracing::debug!("a worker is too busy for a snapshot now");
@@ -366,6 +379,13 @@ impl Server {
             }
         }
     }
+}
+
+/// The control thread looks at its lane by itself.
+struct Ticking;
+
+impl journal::Wake for Ticking {
+    fn wake(&self) {}
 }
 
 /// A worker's waker as the journal calls it.

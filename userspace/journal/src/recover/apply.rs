@@ -1,8 +1,9 @@
 //! From checked batches to the appliers: one thread each, fed with windows of a file.
 
 use super::Apply;
+use crate::control::{self, ControlRecovered, is_control};
 use crate::error::JournalError;
-use crate::record::{decode, peek};
+use crate::record::{Peeked, RecordError, decode, peek};
 use crate::segment::ShardSet;
 use std::ops::Range;
 use std::sync::Arc;
@@ -16,6 +17,7 @@ const WINDOWS_AHEAD: usize = 3;
 #[derive(Clone)]
 pub(super) struct Loaded {
     pub payload: Range<usize>,
+    pub control: bool,
     pub shards: ShardSet,
 }
 
@@ -83,7 +85,7 @@ pub(super) fn apply_on_threads<A: Apply + Send>(
     appliers: Vec<A>,
     owner: &(dyn Fn(ShardId) -> usize + Sync),
     reader: impl FnOnce(&mut Feed) -> Result<(), JournalError>,
-) -> Result<Vec<A>, JournalError> {
+) -> Result<(Vec<A>, ControlRecovered), JournalError> {
     std::thread::scope(|scope| {
         let mut feed = Feed {
             appliers: Vec::new(),
@@ -101,6 +103,9 @@ pub(super) fn apply_on_threads<A: Apply + Send>(
             feed.appliers.push(sender);
             threads.push(scope.spawn(move || apply_all(applier, mine, &receiver)));
         }
+        let (sender, receiver) = sync_channel(WINDOWS_AHEAD);
+        feed.appliers.push(sender);
+        let control = scope.spawn(move || collect_control(&receiver));
         let read = reader(&mut feed);
         drop(feed);
         let mut done = Vec::new();
@@ -110,7 +115,10 @@ pub(super) fn apply_on_threads<A: Apply + Send>(
                 .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
             done.push(applied?);
         }
-        read.map(|()| done)
+        let control = control
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic))?;
+        read.map(|()| (done, control))
     })
 }
 
@@ -120,27 +128,55 @@ fn apply_all<A: Apply>(
     receiver: &Receiver<Work>,
 ) -> Result<A, JournalError> {
     while let Ok(work) = receiver.recv() {
-        for batch in work
-            .batches
-            .iter()
-            .filter(|batch| batch.shards.intersects(&mine))
-        {
+        let wanted = |batch: &Loaded| batch.shards.intersects(&mine);
+        work.records(wanted, |octets, peeked| {
+            if mine.contains(peeked.shard) && !is_control(peeked.kind) {
+                applier.apply(&decode(octets)?.0);
+            }
+            Ok(())
+        })?;
+    }
+    Ok(applier)
+}
+
+fn collect_control(receiver: &Receiver<Work>) -> Result<ControlRecovered, JournalError> {
+    let mut collected = ControlRecovered::default();
+    while let Ok(work) = receiver.recv() {
+        work.records(
+            |batch| batch.control,
+            |octets, peeked| {
+                if is_control(peeked.kind) {
+                    collected.apply(&control::decode(octets)?.0);
+                }
+                Ok(())
+            },
+        )?;
+    }
+    Ok(collected)
+}
+
+impl Work {
+    /// Gives each record of the batches that are `wanted` to `each`.
+    fn records(
+        &self,
+        wanted: impl Fn(&Loaded) -> bool,
+        mut each: impl FnMut(&[u8], &Peeked) -> Result<(), RecordError>,
+    ) -> Result<(), JournalError> {
+        for batch in self.batches.iter().filter(|batch| wanted(batch)) {
             let mut at = batch.payload.start;
             while at < batch.payload.end {
-                let octets = &work.window[at..batch.payload.end];
-                let result = peek(octets).and_then(|(len, shard)| {
-                    if mine.contains(shard) {
-                        applier.apply(&decode(octets)?.0);
-                    }
-                    Ok(len)
+                let octets = &self.window[at..batch.payload.end];
+                let result = peek(octets).and_then(|peeked| {
+                    each(octets, &peeked)?;
+                    Ok(peeked.len)
                 });
                 at += result.map_err(|source| JournalError::Record {
-                    file: work.file.to_string(),
-                    offset: work.window_at + at as u64,
+                    file: self.file.to_string(),
+                    offset: self.window_at + at as u64,
                     source,
                 })?;
             }
         }
+        Ok(())
     }
-    Ok(applier)
 }

@@ -167,6 +167,7 @@ impl<'a> Scan<'a> {
         recovered.records += u64::from(header.records);
         loaded.push(Loaded {
             payload,
+            control: header.control,
             shards: header.shards,
         });
     }
