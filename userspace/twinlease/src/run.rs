@@ -14,7 +14,7 @@ use crate::live::{Live, LiveWorker};
 use crate::recovery::{self, Restored};
 use crate::reload::{ConfigState, ReloadHandle, Reloader};
 use crate::state_dir::StateDir;
-use crate::worker::{Desk, Held, Inbox, Mail, ShardSet, Worker, WorkerDrop};
+use crate::worker::{Desk, Held, Inbox, Leeways, Mail, ReclaimWalk, ShardSet, Worker, WorkerDrop};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use datapath::{Datapath, WorkerIo};
@@ -179,6 +179,8 @@ struct Server {
     journal: Arc<Journal>,
     control: ControlLane,
     inboxes: Arc<[Arc<Inbox>]>,
+    /// What the failover endpoints let workers do.
+    leeways: Leeways,
     counters: Vec<(Arc<WorkerCounters>, Arc<datapath::IoCounters>)>,
     threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
@@ -218,6 +220,7 @@ impl Server {
             journal: Arc::new(journal),
             control: ControlLane::new(control, recovered),
             inboxes: inboxes.collect(),
+            leeways: Leeways::new(model.leeways_at_startup()),
             counters: Vec::new(),
             threads: Vec::new(),
             stop: Arc::new(AtomicBool::new(false)),
@@ -248,7 +251,9 @@ impl Server {
             index,
             shards,
             model: Arc::clone(model),
-            leeways: Arc::new([]),
+            leeways: Arc::default(),
+            published: self.leeways.seen(),
+            reclaim_walk: ReclaimWalk::default(),
             appender,
             held: Held::default(),
             handover: None,

@@ -113,6 +113,20 @@ impl Model {
         self.has_relationships
     }
 
+    /// What each relationship lets us do before its endpoint has said anything, by
+    /// [`Relationship::index`].
+    pub fn leeways_at_startup(&self) -> Vec<Leeway> {
+        let of_links = self.links.iter();
+        let known = of_links.filter_map(|link| Some((link.relationship?.index, link.leeway)));
+        let count = known.clone().map(|(index, _)| usize::from(index) + 1).max();
+        // One without links keeps nobody from anything.
+        let mut leeways = vec![Leeway::ALONE; count.unwrap_or(0)];
+        for (index, leeway) in known {
+            leeways[usize::from(index)] = leeway;
+        }
+        leeways
+    }
+
     /// The server's own DUID.
     pub fn server_duid(&self) -> &[u8] {
         &self.server_duid

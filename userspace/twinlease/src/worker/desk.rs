@@ -4,6 +4,8 @@ use super::drops::WorkerDrop;
 use super::handover::HandoverWalk;
 use super::held::{Held, HeldReply};
 use super::inbox::{HandedOver, Inbox, Mail};
+use super::leeways::LeewaysSeen;
+use super::reclaim::ReclaimWalk;
 use super::shards::ShardSet;
 use crate::control::command::Busy;
 use crate::counters::WorkerCounters;
@@ -26,8 +28,12 @@ pub struct Desk {
     pub shards: ShardSet,
     /// What the config says, as the engine wants it.
     pub model: Arc<Model>,
-    /// What each relationship lets it do, as last published.
-    pub leeways: Arc<[Leeway]>,
+    /// What each relationship lets it do in this turn.
+    pub leeways: Arc<Vec<Leeway>>,
+    /// Where that is published.
+    pub published: LeewaysSeen,
+    /// The walk for leases that are free unnoticed.
+    pub reclaim_walk: ReclaimWalk,
     /// Where its records go.
     pub appender: Appender,
     /// Replies and positions that wait for a commit.
@@ -43,6 +49,15 @@ pub struct Desk {
 }
 
 impl Desk {
+    /// Takes note of what the failover endpoints have published: at the beginning of a turn, so
+    /// that all of the turn's decisions follow the same.
+    pub fn obey(&mut self) {
+        let published = self.published.load();
+        if !Arc::ptr_eq(published, &self.leeways) {
+            self.leeways = Arc::clone(published);
+        }
+    }
+
     /// Answers, hands over or drops one datagram.
     pub fn take(&mut self, tx: &mut Tx, datagram: &Datagram<'_>, now: AbsTime) {
         match datagram.reply_to.is_kernel() {
@@ -241,15 +256,15 @@ fn leads_to_a_lease(parsed: &Parsed<'_>) -> bool {
 }
 
 /// Where every change to a binding goes.
-struct Recorder<'d> {
-    appender: &'d mut Appender,
-    held: &'d mut Held,
-    handover: Option<&'d mut HandoverWalk>,
+pub(super) struct Recorder<'d> {
+    pub(super) appender: &'d mut Appender,
+    pub(super) held: &'d mut Held,
+    pub(super) handover: Option<&'d mut HandoverWalk>,
 }
 
 impl Recorder<'_> {
     /// Journals one change. A lease that ended stays out of its pool until that record is durable.
-    fn record(&mut self, delta: &BindingDelta<'_>) {
+    pub(super) fn record(&mut self, delta: &BindingDelta<'_>) {
         self.appender.append(delta);
         if let Some(handover) = &mut self.handover {
             handover.note(delta);

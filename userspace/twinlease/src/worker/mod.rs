@@ -15,7 +15,9 @@ mod gate;
 mod handover;
 mod held;
 mod inbox;
+mod leeways;
 mod listing;
+mod reclaim;
 mod rest;
 mod shards;
 
@@ -25,6 +27,8 @@ pub use gate::Gate;
 pub use handover::{BeginHandover, HandoverWalk, Switch};
 pub use held::Held;
 pub use inbox::{Inbox, Mail};
+pub use leeways::Leeways;
+pub use reclaim::ReclaimWalk;
 pub use shards::ShardSet;
 
 use crate::config::Idle;
@@ -77,10 +81,12 @@ impl Worker {
         while !self.stop.load(Ordering::Relaxed) {
             let turn = Instant::now();
             let now = now();
+            self.desk.obey();
             let mut work = self.receive(now);
             work += self.read_mail(now, &mut snapshot);
             work += self.desk.deliver_committed(&mut self.io.tx);
             work += self.desk.expire(now);
+            self.desk.reclaim(now);
             work += self.desk.feed(&mut snapshot);
             work += self.desk.continue_handover();
             self.desk.submit();
