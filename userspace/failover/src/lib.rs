@@ -2,9 +2,12 @@
 //! DHCPv6 Failover (RFC 8156), sans-IO: every rule as a function of (state, event, now).
 //!
 //! The way in: an [`Endpoint`] is one side of one relationship. It is told [`Event`]s and says
-//! [`Effect`]s; the states and their transitions are data in [`state`]. No clock, socket, disk,
+//! [`Effect`]s; the states and their transitions are data in [`state`]. What goes between two shards
+//! is in [`updates`], what is believed of it in [`reconcile`], who may delegate which prefix in
+//! [`balance`]; each is called by whoever owns the shard or the pools. No clock, socket, disk,
 //! thread or randomness: a session carries the effects out, and so does a simulator.
 
+pub mod balance;
 pub mod config;
 pub mod connect;
 pub mod digest;
@@ -14,9 +17,11 @@ pub mod keepalive;
 pub mod mclt;
 pub mod message;
 pub mod note;
+pub mod reconcile;
 pub mod record;
 pub mod state;
 pub mod time;
+pub mod updates;
 pub mod violation;
 pub mod window;
 

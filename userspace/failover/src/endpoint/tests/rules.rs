@@ -366,3 +366,49 @@ fn a_stored_state_of_the_other_role_is_refused() {
     let refused = Endpoint::new(config(Role::Secondary), Some(record), now);
     assert!(matches!(refused, Err(RestoreError::Role { .. })));
 }
+
+#[test]
+fn rfc8156_8_3_1_state_in_startup_has_the_flag_and_the_recorded_state() {
+    let now = Now {
+        mono: Monotonic(0),
+        wall: START,
+    };
+    let mut record = EndpointRecord::initial(Role::Secondary, START);
+    record.state = S::Normal;
+    record.communicated = true;
+    let mut endpoint = Endpoint::new(config(Role::Secondary), Some(record), now).unwrap();
+    let connect = Greeting::connect(&config(Role::Primary));
+    let connect = message(Body::Connect(connect.body()), 9, START);
+    let effects = endpoint.handle(Event::Message(ConnectionId(1), connect), now);
+    let told = effects.iter().find_map(|effect| match effect {
+        Effect::Send {
+            message: Message::State(state),
+            ..
+        } => Some(*state),
+        _ => None,
+    });
+    let expected = State {
+        server_state: Some(S::Normal),
+        flags: Some(ServerFlags(
+            ServerFlags::STARTUP.0 | ServerFlags::COMMUNICATED.0,
+        )),
+        start_time_of_state: Some(START.0),
+        partner_down_time: None,
+    };
+    assert_eq!(told, Some(expected));
+    assert_eq!(endpoint.state(), S::Startup);
+}
+
+#[test]
+fn rfc8156_8_9_8_11_two_changes_are_alarms() {
+    use crate::note::{Cause, Severity};
+    for from in S::ALL {
+        for to in S::ALL {
+            let cause = Cause::CommunicationsFailed;
+            let alarm = Note::State { from, to, cause }.severity() == Severity::Alarm;
+            let expected = (from, to) == (S::Normal, S::CommunicationsInterrupted)
+                || to == S::ResolutionInterrupted;
+            assert_eq!(alarm, expected, "{from} {to}");
+        }
+    }
+}
