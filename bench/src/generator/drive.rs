@@ -19,7 +19,8 @@ const NAP: Duration = Duration::from_micros(50);
 /// What the generator does while there is nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Idle {
-    /// Keeps its core.
+    /// Keeps its core. Yielding instead costs milliseconds when another busy thread is there: the
+    /// kernel takes it for a wish to wait a whole slice.
     Spin,
     /// Leaves its core to others for a moment: for a server that wants all cores.
     Sleep,

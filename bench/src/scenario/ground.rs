@@ -9,6 +9,7 @@
 use std::fs;
 use std::net::Ipv6Addr;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail, ensure};
 use lab::topology::{PEER_ON_LAN, Pair, SERVER_ON_LAN};
@@ -27,6 +28,8 @@ pub const GENERATOR_CORE: usize = 0;
 /// The core of the server's first worker.
 pub const SERVER_CORE: usize = 1;
 
+/// How long a server may take to be ready, with ten million bindings to recover on a busy machine.
+const START_LIMIT: Duration = Duration::from_secs(90);
 /// Where state directories go: a disk, which the system's temporary directory may not be.
 const STATE_PARENT: &str = "target/bench-state";
 /// The name of the only link.
@@ -170,7 +173,9 @@ socket = "{socket}"
     /// It ends or does not answer; with its log.
     pub fn start(&self, spec: &ServerSpec) -> Result<Server> {
         let text = self.config(spec);
-        let process = lab::server::Server::start_with(&self.program, &self.pair.server, &text)?;
+        let server = &self.pair.server;
+        let mut process = lab::server::Server::begin_with(&self.program, server, &text)?;
+        process.wait_until_ready(START_LIMIT)?;
         Ok(Server { process })
     }
 

@@ -75,6 +75,10 @@ fn start(ground: &Ground) -> Result<Process> {
     let leases = dir.join("leases.csv");
     let config = serde_json::json!({"Dhcp6": {
         "interfaces-config": {"interfaces": ["lan0"]},
+        // Its own would be kept in a directory of the system's.
+        "server-id": {
+            "type": "EN", "enterprise-id": 32_473, "identifier": "7477696e", "persist": false,
+        },
         "lease-database": {
             "type": "memfile", "persist": true, "name": leases, "lfc-interval": 0,
         },
@@ -101,14 +105,13 @@ fn start(ground: &Ground) -> Result<Process> {
         .env("KEA_PIDFILE_DIR", &dir)
         .env("KEA_LOCKFILE_DIR", &dir);
     let mut process = ground.pair.server.spawn(command, "kea")?;
-    // Its lease file is there when the database is open, and the sockets follow at once.
-    lab::wait_until("Kea to open its lease file", START_LIMIT, || {
+    lab::wait_until("Kea to listen", START_LIMIT, || {
         if let Some(status) = process.ended()? {
             bail!("Kea ended ({status}):\n{}", process.printed());
         }
-        Ok(leases.exists().then_some(()))
+        let sockets = ground.pair.server.run("ss", &["-Huln", "sport = :547"])?;
+        Ok((!sockets.trim().is_empty()).then_some(()))
     })
     .context("Kea does not start")?;
-    std::thread::sleep(Duration::from_secs(1));
     Ok(process)
 }

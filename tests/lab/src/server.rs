@@ -189,7 +189,7 @@ impl Server {
     /// As there.
     pub fn start_with(program: &Path, namespace: &Namespace, config: &str) -> Result<Server> {
         let mut server = Server::launch(&[], program, namespace, config)?;
-        server.wait_until_ready()?;
+        server.wait_until_ready(START_LIMIT)?;
         Ok(server)
     }
 
@@ -223,7 +223,7 @@ impl Server {
         ];
         let text = config.text(namespace.dir());
         let mut server = Server::launch(&launcher, &copy, namespace, &text)?;
-        server.wait_until_ready()?;
+        server.wait_until_ready(START_LIMIT)?;
         Ok(server)
     }
 
@@ -258,18 +258,14 @@ impl Server {
     /// Returns when it answers on its control socket.
     ///
     /// # Errors
-    /// It ends, or does not answer in time; with its log.
-    pub fn wait_until_ready(&mut self) -> Result<()> {
-        wait_until(
-            "the server to answer on its control socket",
-            START_LIMIT,
-            || {
-                if let Some(status) = self.process.ended()? {
-                    bail!("the server ended ({status}):\n{}", self.process.printed());
-                }
-                Ok(self.operate(&["status", "--json"]).ok())
-            },
-        )?;
+    /// It ends, or does not answer within `limit`; with its log.
+    pub fn wait_until_ready(&mut self, limit: Duration) -> Result<()> {
+        wait_until("the server to answer on its control socket", limit, || {
+            if let Some(status) = self.process.ended()? {
+                bail!("the server ended ({status}):\n{}", self.process.printed());
+            }
+            Ok(self.operate(&["status", "--json"]).ok())
+        })?;
         Ok(())
     }
 
@@ -364,7 +360,7 @@ impl Server {
     pub fn restart(&mut self) -> Result<()> {
         self.process = spawn(&self.namespace, &self.run, self.starts)?;
         self.starts += 1;
-        self.wait_until_ready()
+        self.wait_until_ready(START_LIMIT)
     }
 
     /// A command to the running server, as an operator gives it: what it printed.
