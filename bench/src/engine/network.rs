@@ -316,10 +316,13 @@ fn find(octets: &[u8], fixed_len: usize, code: OptionCode) -> Option<&[u8]> {
 /// One link with two million addresses for direct clients and a thousand, with four thousand
 /// each, behind relays.
 fn model() -> anyhow::Result<Model> {
-    let options = OptionValues {
-        dns_servers: Some(vec!["2001:db8::53".parse()?, "2001:db8::5353".parse()?]),
-        domain_search: Some(vec!["example.net".to_owned()]),
-    };
+    let dns_servers: [Ipv6Addr; 2] = ["2001:db8::53".parse()?, "2001:db8::5353".parse()?];
+    let options = OptionValues::default()
+        .with(
+            OptionCode::DNS_SERVERS,
+            dns_servers.map(|server| server.octets()).concat(),
+        )
+        .with(OptionCode::DOMAIN_LIST, b"\x07example\x03net\0".to_vec());
     let builder = ModelBuilder::new(&SERVER_DUID, AllocationKey::new([9; 16])).options(options);
     let direct = LinkSpec {
         interface: Some(InterfaceId(0)),
@@ -345,10 +348,7 @@ fn link(name: &str, number: u32, addresses: u128) -> anyhow::Result<LinkSpec> {
             addr: prefix,
             len: 64,
         }],
-        pools: vec![PoolConfig {
-            spec: pool,
-            lifetimes: None,
-        }],
+        pools: vec![PoolConfig::new(pool)],
         ..LinkSpec::default()
     })
 }

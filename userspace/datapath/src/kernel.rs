@@ -117,6 +117,7 @@ pub(crate) struct KernelDatagram<'f> {
     /// The UDP payload.
     pub payload: &'f [u8],
     pub source: Ipv6Addr,
+    pub source_port: u16,
     pub destination: Ipv6Addr,
 }
 
@@ -175,6 +176,7 @@ impl KernelReader {
             f(KernelDatagram {
                 payload: datagram.payload,
                 source: datagram.source.sin6_addr.s6_addr.into(),
+                source_port: u16::from_be(datagram.source.sin6_port),
                 destination: destination.into(),
             });
         }

@@ -6,8 +6,7 @@ use std::sync::Arc;
 
 use arc_swap::ArcSwap;
 use rtrb::{Consumer as HomeReader, Producer as HomeWriter};
-use wire::MessageType;
-use wire::udp::{CLIENT_PORT, SERVER_PORT};
+use wire::relay::answer_port;
 
 use crate::addresses::Addresses;
 use crate::counters::{IoCounters, IoDrop};
@@ -166,7 +165,7 @@ impl RxKernel {
     fn datagram<'f>(&self, received: &KernelDatagram<'f>, local: Ipv6Addr) -> Datagram<'f> {
         let way = KernelPath {
             peer: received.source,
-            peer_port: reply_port(received.payload),
+            peer_port: answer_port(received.payload, received.source_port),
             local,
         };
         Datagram {
@@ -179,14 +178,6 @@ impl RxKernel {
                 way: Way::Kernel(way),
             },
         }
-    }
-}
-
-/// A relay is answered at port 547, a client at 546 (RFC 9915 §7.2).
-fn reply_port(payload: &[u8]) -> u16 {
-    match payload.first() {
-        Some(&first) if first == MessageType::RELAY_FORW.0 => SERVER_PORT,
-        _ => CLIENT_PORT,
     }
 }
 

@@ -38,17 +38,19 @@ pub struct Parsed<'a> {
 /// unicast address (RFC 9915 §16).
 #[inline]
 pub fn parse<'a>(ingress: &Ingress<'a>) -> Result<Parsed<'a>, DropReason> {
-    let chain = RelayChain::parse(ingress.payload).map_err(chain_reason)?;
-    check_type(chain.message.msg_type)?;
-    if chain.relays.is_empty() && !ingress.destination.is_multicast() {
+    let mut parsed = Parsed {
+        ingress: *ingress,
+        chain: RelayChain::default(),
+        index: MessageIndex::default(),
+    };
+    parsed.chain.read(ingress.payload).map_err(chain_reason)?;
+    check_type(parsed.chain.message.msg_type)?;
+    if parsed.chain.relays.is_empty() && !ingress.destination.is_multicast() {
         return Err(DropReason::Unicast);
     }
-    let index = MessageIndex::new(&chain.message).map_err(malformed_reason)?;
-    Ok(Parsed {
-        ingress: *ingress,
-        chain,
-        index,
-    })
+    let message = parsed.chain.message;
+    parsed.index.read(&message).map_err(malformed_reason)?;
+    Ok(parsed)
 }
 
 impl<'a> Parsed<'a> {

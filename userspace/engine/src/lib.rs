@@ -19,7 +19,9 @@ pub mod recovery;
 
 mod plan;
 mod policy;
+mod relay;
 mod reply;
+mod via;
 
 pub use drop_reason::DropReason;
 pub use exchange::{Context, Outcome, answer};
@@ -28,7 +30,7 @@ pub use handover::Handover;
 pub use ingress::{Ingress, InterfaceId, Parsed, parse};
 pub use lifetime::Lifetimes;
 pub use model::{
-    Link, LinkId, LinkSpec, Model, ModelBuilder, ModelError, OptionError, OptionValues, PoolConfig,
-    PoolId, Relationship, ReservationSpec, ServedPool,
+    Link, LinkId, LinkSpec, Model, ModelBuilder, ModelError, OptionError, OptionValue,
+    OptionValues, PoolConfig, PoolId, Relationship, ReservationSpec, ServedPool, is_configurable,
 };
 pub use recovery::{Adopted, Adopting, adopt, expire, restore};

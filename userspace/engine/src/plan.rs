@@ -7,7 +7,7 @@ use crate::drop_reason::DropReason;
 use crate::lifetime::{Lifetimes, Timers};
 use crate::model::{Model, PoolId};
 use arrayvec::ArrayVec;
-use lease::{AbsTime, Lease};
+use lease::{AbsTime, Lease, LinkKey};
 use wire::message::IA_MAX;
 use wire::{IaKind, Iaid, StatusCode};
 
@@ -47,6 +47,31 @@ pub(crate) struct Line {
     /// The valid lifetime that failover may have cut short, seconds.
     pub(crate) desired_secs: u32,
     pub(crate) hold: Hold,
+    /// The link that gives it; `None` where nothing is given.
+    pub(crate) link: Option<LinkKey>,
+    /// The pool that it is one of.
+    pub(crate) pool: Option<PoolId>,
+}
+
+impl Line {
+    /// Whether the client is given the lease.
+    pub(crate) fn is_granted(&self) -> bool {
+        !matches!(self.hold, Hold::Refused | Hold::Replaced)
+    }
+
+    /// Gives the lease back to its pool if it was taken for the answer.
+    pub(crate) fn give_back(&self, model: &Model) {
+        if self.hold == Hold::Taken
+            && let Some(pool) = self.pool
+        {
+            model.pool(pool).pool.release(self.lease);
+        }
+    }
+
+    /// Whether the lease stands in the answer.
+    pub(crate) fn is_told(&self) -> bool {
+        self.hold != Hold::Replaced
+    }
 }
 
 /// How the client comes to a lease.
@@ -57,13 +82,15 @@ pub(crate) enum Hold {
         /// Start of the ACTIVE status.
         since: AbsTime,
     },
-    /// Taken from the pool for this answer, to be given back unless it is committed.
-    Taken(PoolId),
+    /// Taken from its pool for this answer, to be given back unless it is committed.
+    Taken,
     /// Free, and nothing was taken: only looked at for an Advertise, reserved for the client, or
     /// on record as its own until it ended a moment ago.
     Free,
     /// Told to the client with lifetimes of 0.
     Refused,
+    /// Bound to the IA and given up for another lease that the client asked for; not told.
+    Replaced,
 }
 
 impl Plan {
@@ -113,11 +140,15 @@ impl Plan {
         self.lines.iter().any(|line| line.lease == lease)
     }
 
-    /// Whether the IA begun last holds anything yet.
-    pub(crate) fn current_is_empty(&self) -> bool {
-        self.ias
-            .last()
-            .is_none_or(|ia| ia.lines_from == self.lines.len())
+    /// What the IA begun last holds so far.
+    pub(crate) fn current(&self) -> &[Line] {
+        let from = self.ias.last().map_or(0, |ia| ia.lines_from);
+        self.lines.get(from..).unwrap_or_default()
+    }
+
+    /// All leases of the answer.
+    pub(crate) fn lines(&self) -> &[Line] {
+        &self.lines
     }
 
     /// Whether any IA has a lease or a status.
@@ -138,7 +169,7 @@ impl Plan {
     pub(crate) fn timers(&self) -> Timers {
         self.lines
             .iter()
-            .filter(|line| line.hold != Hold::Refused)
+            .filter(|line| line.is_granted())
             .map(|line| line.lifetimes.preferred_secs)
             .min()
             .map_or_else(Timers::default, Timers::of_shortest)
@@ -147,9 +178,7 @@ impl Plan {
     /// Gives back to the pools what was taken for an answer that is not committed.
     pub(crate) fn give_back(&self, model: &Model) {
         for line in &self.lines {
-            if let Hold::Taken(pool) = line.hold {
-                model.pool(pool).pool.release(line.lease);
-            }
+            line.give_back(model);
         }
     }
 

@@ -51,23 +51,73 @@ impl Policy<'_> {
 
     /// Puts into the plan what the IA has or can get; its status if that is nothing.
     pub(crate) fn assign(&self, ia: &Ia<'_>, plan: &mut Plan) -> Result<(), DropReason> {
-        self.keep(ia, plan)?;
-        if plan.current_is_empty() {
-            self.draw(ia, plan)?;
+        if ia.kind == IaKind::Pd && self.change_length(ia, plan)? {
+            return Ok(());
         }
-        Ok(())
+        self.keep(ia, plan)?;
+        self.fill(ia, plan)
     }
 
-    /// For an IA that is known: extends its leases, ends with lifetimes of 0 what the client
-    /// names but may not have here, and replaces what was ended (RFC 9915 §18.3.4, §18.3.5).
+    /// Whether the IA was given a prefix of the length it asks for in place of those of another
+    /// length that it has: a client that begins anew with a prefix-length hint gets that length if
+    /// there is one, whatever it had before (RFC 8168 §3.2). One that extends what it has keeps it.
+    fn change_length(&self, ia: &Ia<'_>, plan: &mut Plan) -> Result<bool, DropReason> {
+        let may_change = self.leeway().may_allocate && self.link.groups(ia.kind) == 1;
+        let Some(wanted) = wanted_len(ia).filter(|_| may_change) else {
+            return Ok(false);
+        };
+        let key = self.key(ia);
+        let held = || {
+            let records = self.shard.leases_of(&key).map(|(_, record)| record);
+            records.filter(|record| is_active(record) && self.link.shares_network(record.link))
+        };
+        let is_asked = |lease: Lease| lease.len == wanted || named(ia).any(|name| name == lease);
+        if held().next().is_none()
+            || held().any(|record| is_asked(record.lease))
+            || self.reserved(&key, plan).is_some()
+        {
+            return Ok(false);
+        }
+        let drawn = match named(ia).next() {
+            Some(_) => self.draw_named(ia, 0, plan),
+            None => self.draw_of_length(ia, wanted, plan),
+        };
+        let Some(line) = drawn else {
+            return Ok(false);
+        };
+        plan.push(line)
+            .inspect_err(|_| line.give_back(self.context.model))?;
+        for record in held() {
+            plan.push(Line {
+                hold: Hold::Replaced,
+                ..self.refusal(record.lease)
+            })?;
+        }
+        Ok(true)
+    }
+
+    /// A prefix from a pool of exactly this length.
+    fn draw_of_length(&self, ia: &Ia<'_>, len: u8, plan: &Plan) -> Option<Line> {
+        let key = self.key(ia);
+        let pools = self.link.pools(ia.kind).iter();
+        let model = self.context.model;
+        pools
+            .filter(|id| model.pool(**id).pool.spec().unit_len == len)
+            .find_map(|id| self.draw_from(*id, &key, plan))
+    }
+
+    /// For an IA that is known: extends its leases, replaces those that cannot be extended, and
+    /// ends with lifetimes of 0 what the client names but must not use (RFC 9915 §18.3.4, §18.3.5).
+    ///
+    /// A lease that is the client's and right for the link but of no pool any more is left out of
+    /// the answer, so that it runs out by itself.
     pub(crate) fn extend(&self, ia: &Ia<'_>, plan: &mut Plan) -> Result<(), DropReason> {
         self.keep(ia, plan)?;
-        if plan.current_is_empty() {
-            self.draw(ia, plan)?;
-        }
+        self.fill(ia, plan)?;
+        let key = self.key(ia);
         for lease in named(ia) {
-            if !plan.has(lease) {
-                plan.push(refusal(lease))?;
+            if !plan.has(lease) && (!self.is_held(&key, lease) || self.is_off_link(lease)) {
+                plan.push(self.refusal(lease))?;
             }
         }
         Ok(())
@@ -78,7 +128,7 @@ impl Policy<'_> {
     pub(crate) fn refuse_off_link(&self, ia: &Ia<'_>, plan: &mut Plan) -> Result<(), DropReason> {
         for lease in named(ia) {
             if self.is_off_link(lease) && !plan.has(lease) {
-                plan.push(refusal(lease))?;
+                plan.push(self.refusal(lease))?;
             }
         }
         Ok(())
@@ -95,85 +145,152 @@ impl Policy<'_> {
         decidable && !model.is_on_link(self.link, self.duid, lease)
     }
 
+    /// Whether the client has an active binding of the lease for this IA.
+    fn is_held(&self, key: &IaKey<'_>, lease: Lease) -> bool {
+        let bound = self.shard.by_lease(lease);
+        bound.is_some_and(|(_, record)| record.ia() == *key && is_active(&record))
+    }
+
     /// What the IA has already, or has reserved.
     fn keep(&self, ia: &Ia<'_>, plan: &mut Plan) -> Result<(), DropReason> {
         let key = self.key(ia);
-        if let Some(line) = self.reserved(&key, plan) {
-            return plan.push(line);
+        let reserved = self.reserved(&key, plan);
+        if let Some(line) = reserved {
+            plan.push(line)?;
         }
-        for (id, record) in self.shard.leases_of(&key) {
-            if record.link != self.link.key() || plan.has(record.lease) {
-                continue;
-            }
-            let Some(hold) = self.hold_of(id, &record) else {
-                continue;
-            };
-            if let Some((_, served)) = self.pool_with(ia.kind, record.lease) {
-                plan.push(self.line(record.lease, served.lifetimes, hold, Some(&record)))?;
-            }
+        self.keep_if(&key, reserved.as_ref(), plan, is_active)?;
+        if self.leeway().partnered {
+            self.keep_if(&key, reserved.as_ref(), plan, |record| !is_active(record))?;
         }
         Ok(())
     }
 
-    /// A lease that the IA does not have yet, or the status that says there is none.
-    fn draw(&self, ia: &Ia<'_>, plan: &mut Plan) -> Result<(), DropReason> {
-        let drawn = match self.leeway().may_allocate {
-            true => self
-                .draw_named(ia, plan)
-                .or_else(|| self.draw_any(ia, plan)),
-            false => None,
+    /// What the IA has on record: what is active, or what ended and may come back, which it does
+    /// only if there is nothing else of its group.
+    fn keep_if(
+        &self,
+        key: &IaKey<'_>,
+        reserved: Option<&Line>,
+        plan: &mut Plan,
+        wanted: fn(&BindingRecord<'_>) -> bool,
+    ) -> Result<(), DropReason> {
+        for (place, record) in self.shard.leases_of(key) {
+            if !wanted(&record) || !self.link.shares_network(record.link) || plan.has(record.lease)
+            {
+                continue;
+            }
+            let Some((id, served)) = self.pool_with(key.kind, record.lease) else {
+                continue;
+            };
+            let Some(hold) = self.hold_of(place, &record) else {
+                continue;
+            };
+            let is_of_group = |line: &Line| self.group(line) == served.group;
+            // What is reserved stands in the place of what the client had from the same group.
+            if served.pool.is_reserved(record.lease)
+                || reserved.is_some_and(is_of_group)
+                || hold == Hold::Free && plan.current().iter().any(is_of_group)
+            {
+                continue;
+            }
+            plan.push(self.line(record.lease, id, served, hold, Some(&record)))?;
+        }
+        Ok(())
+    }
+
+    /// How the IA holds a lease on record, if the record still lets it: it is active, or it ended
+    /// and the partner has not heard of that.
+    fn hold_of(&self, id: BindingId, record: &BindingRecord<'_>) -> Option<Hold> {
+        if is_active(record) {
+            return Some(Hold::Bound {
+                since: record.status_since,
+            });
+        }
+        let leeway = self.leeway();
+        let returns =
+            leeway.partnered && leeway.may_allocate && failover::may_return(self.shard, id, record);
+        returns.then_some(Hold::Free)
+    }
+
+    /// What failover lets us do on the client's link.
+    fn leeway(&self) -> &Leeway {
+        self.link.leeway(self.context.leeways)
+    }
+
+    /// One lease from each group of pools that the IA has none of yet, or the status that says
+    /// there is none at all.
+    fn fill(&self, ia: &Ia<'_>, plan: &mut Plan) -> Result<(), DropReason> {
+        let groups = match self.leeway().may_allocate {
+            true => self.link.groups(ia.kind),
+            false => 0,
         };
-        match drawn {
-            Some(line) => plan.push(line).inspect_err(|_| self.give_back(&line)),
-            None => {
-                plan.set_status(match ia.kind {
-                    IaKind::Na => StatusCode::NO_ADDRS_AVAIL,
-                    IaKind::Pd => StatusCode::NO_PREFIX_AVAIL,
-                });
-                Ok(())
+        for group in 0..groups {
+            if plan.current().iter().any(|line| self.group(line) == group) {
+                continue;
+            }
+            let drawn = self
+                .draw_named(ia, group, plan)
+                .or_else(|| self.draw_any(ia, group, plan));
+            if let Some(line) = drawn {
+                plan.push(line)
+                    .inspect_err(|_| line.give_back(self.context.model))?;
             }
         }
+        if plan.current().is_empty() {
+            plan.set_status(match ia.kind {
+                IaKind::Na => StatusCode::NO_ADDRS_AVAIL,
+                IaKind::Pd => StatusCode::NO_PREFIX_AVAIL,
+            });
+        }
+        Ok(())
+    }
+
+    /// The group of pools that a lease counts for; one outside of all pools counts for the first.
+    fn group(&self, line: &Line) -> u8 {
+        line.pool.map_or(0, |id| self.context.model.pool(id).group)
     }
 
     /// What the client asks for, if that is free and right for the link.
-    fn draw_named(&self, ia: &Ia<'_>, plan: &Plan) -> Option<Line> {
+    fn draw_named(&self, ia: &Ia<'_>, group: u8, plan: &Plan) -> Option<Line> {
         named(ia).find_map(|lease| {
             let (id, served) = self.pool_with(ia.kind, lease)?;
-            let share = self.leeway().share();
-            let pool = &served.pool;
-            let taken = !plan.has(lease) && pool.claim_exact_among(self.shard, lease, share);
-            taken.then(|| self.line(lease, served.lifetimes, Hold::Taken(id), None))
+            let taken = served.group == group
+                && !plan.has(lease)
+                && (served.pool).claim_exact_among(self.shard, lease, self.leeway().share());
+            taken.then(|| self.line(lease, id, served, Hold::Taken, None))
         })
     }
 
     /// What the pools give, tried in the order that fits the prefix length asked for.
-    fn draw_any(&self, ia: &Ia<'_>, plan: &Plan) -> Option<Line> {
+    fn draw_any(&self, ia: &Ia<'_>, group: u8, plan: &Plan) -> Option<Line> {
         let key = self.key(ia);
         let wanted_len = wanted_len(ia);
-        let share = self.leeway().share();
         let mut tried = None;
-        while let Some((rank, id)) = self.next_pool(ia.kind, wanted_len, tried) {
+        while let Some((rank, id)) = self.next_pool(ia.kind, group, wanted_len, tried) {
             tried = Some(rank);
-            let served = self.context.model.pool(id);
-            let (lease, hold) = match self.taking {
-                Taking::Look => (served.pool.offer_among(self.shard, &key, share), Hold::Free),
-                Taking::Take => (
-                    served.pool.claim_among(self.shard, &key, share),
-                    Hold::Taken(id),
-                ),
-            };
-            let Some(lease) = lease else {
-                continue;
-            };
-            let line = self.line(lease, served.lifetimes, hold, None);
-            // A sparse pool sees only what is bound, so it may lead two IAs of a message to the
-            // same lease.
-            if !plan.has(lease) {
+            if let Some(line) = self.draw_from(id, &key, plan) {
                 return Some(line);
             }
-            self.give_back(&line);
         }
         None
+    }
+
+    /// What the IA's hash leads to in this pool.
+    fn draw_from(&self, id: PoolId, key: &IaKey<'_>, plan: &Plan) -> Option<Line> {
+        let served = self.context.model.pool(id);
+        let (pool, share) = (&served.pool, self.leeway().share());
+        let (lease, hold) = match self.taking {
+            Taking::Look => (pool.offer_among(self.shard, key, share)?, Hold::Free),
+            Taking::Take => (pool.claim_among(self.shard, key, share)?, Hold::Taken),
+        };
+        let line = self.line(lease, id, served, hold, None);
+        // A sparse pool sees only what is bound, so it may lead two IAs of a message to the same
+        // lease.
+        if plan.has(lease) {
+            line.give_back(self.context.model);
+            return None;
+        }
+        Some(line)
     }
 
     /// The pool to try after the one of rank `tried`. The order is that of the configuration,
@@ -182,12 +299,15 @@ impl Policy<'_> {
     fn next_pool(
         &self,
         kind: IaKind,
+        group: u8,
         wanted_len: Option<u8>,
         tried: Option<Rank>,
     ) -> Option<(Rank, PoolId)> {
+        let model = self.context.model;
         let ids = self.link.pools(kind).iter().enumerate();
-        let ranked = ids.map(|(order, &id)| {
-            let len = self.context.model.pool(id).pool.spec().unit_len;
+        let of_group = ids.filter(|&(_, &id)| model.pool(id).group == group);
+        let ranked = of_group.map(|(order, &id)| {
+            let len = model.pool(id).pool.spec().unit_len;
             let distance = wanted_len.map_or(0, |wanted| match wanted.checked_sub(len) {
                 Some(shorter) => u16::from(shorter),
                 None => u16::from(u8::MAX) + u16::from(len - wanted),
@@ -215,35 +335,23 @@ impl Policy<'_> {
             Some(_) => return None,
         };
         let record = bound.map(|(_, record)| record);
-        Some(self.line(lease, reservation.lifetimes, hold, record.as_ref()))
+        let pool = self.pool_with(key.kind, lease).map(|(id, _)| id);
+        Some(Line {
+            lease,
+            lifetimes: self.promise(reservation.lifetimes, record.as_ref()),
+            desired_secs: reservation.lifetimes.valid_secs,
+            hold,
+            link: Some(reservation.link),
+            pool,
+        })
     }
 
-    /// How the IA holds a lease on record, if the record still lets it: it is active, or it ended
-    /// and the partner has not heard of that.
-    fn hold_of(&self, id: BindingId, record: &BindingRecord<'_>) -> Option<Hold> {
-        if is_active(record) {
-            return Some(Hold::Bound {
-                since: record.status_since,
-            });
-        }
-        let leeway = self.leeway();
-        let returns =
-            leeway.partnered && leeway.may_allocate && failover::may_return(self.shard, id, record);
-        returns.then_some(Hold::Free)
-    }
-
-    /// What failover lets us do on the client's link.
-    fn leeway(&self) -> &Leeway {
-        self.link.leeway(self.context.leeways)
-    }
-
-    /// The pool of this link that may give the lease.
+    /// The pool of this link that the lease is one of.
     fn pool_with(&self, kind: IaKind, lease: Lease) -> Option<(PoolId, &ServedPool)> {
         let mut pools = self.link.pools(kind).iter();
         pools.find_map(|&id| {
             let served = self.context.model.pool(id);
-            let gives = served.pool.contains(lease) && !served.pool.is_reserved(lease);
-            gives.then_some((id, served))
+            served.pool.contains(lease).then_some((id, served))
         })
     }
 
@@ -252,21 +360,33 @@ impl Policy<'_> {
     fn line(
         &self,
         lease: Lease,
-        desired: Lifetimes,
+        id: PoolId,
+        served: &ServedPool,
         hold: Hold,
         record: Option<&BindingRecord<'_>>,
     ) -> Line {
         Line {
             lease,
-            lifetimes: failover::promise(self.leeway(), desired, self.context.now, record),
-            desired_secs: desired.valid_secs,
+            lifetimes: self.promise(served.lifetimes, record),
+            desired_secs: served.lifetimes.valid_secs,
             hold,
+            link: Some(served.link_key),
+            pool: Some(id),
         }
     }
 
-    fn give_back(&self, line: &Line) {
-        if let Hold::Taken(id) = line.hold {
-            self.context.model.pool(id).pool.release(line.lease);
+    fn promise(&self, desired: Lifetimes, record: Option<&BindingRecord<'_>>) -> Lifetimes {
+        failover::promise(self.leeway(), desired, self.context.now, record)
+    }
+
+    fn refusal(&self, lease: Lease) -> Line {
+        Line {
+            lease,
+            lifetimes: Lifetimes::ENDED,
+            desired_secs: 0,
+            hold: Hold::Refused,
+            link: None,
+            pool: None,
         }
     }
 }
@@ -315,13 +435,4 @@ fn within<'a>(ia: &Ia<'a>) -> impl Iterator<Item = Lease> + use<'a> {
             }
             _ => None,
         })
-}
-
-fn refusal(lease: Lease) -> Line {
-    Line {
-        lease,
-        lifetimes: Lifetimes::ENDED,
-        desired_secs: 0,
-        hold: Hold::Refused,
-    }
 }

@@ -3,8 +3,9 @@
 use crate::drop_reason::DropReason;
 use crate::ingress::Parsed;
 use crate::lifetime::Timers;
-use crate::model::{Link, Model};
-use crate::plan::IaAnswer;
+use crate::model::{Model, OptionScopes};
+use crate::plan::{IaAnswer, Line};
+use crate::relay;
 use wire::{IaKind, MessageType, NoRoom, OptionCode, ReplyWriter, StatusCode};
 
 impl From<NoRoom> for DropReason {
@@ -20,7 +21,7 @@ pub(crate) fn begin<'b>(
     parsed: &Parsed<'_>,
     kind: MessageType,
 ) -> Result<ReplyWriter<'b>, DropReason> {
-    let mut writer = ReplyWriter::begin_relayed(out, &parsed.chain, kind)?;
+    let mut writer = ReplyWriter::begin_relayed_with(out, &parsed.chain, kind, relay::echo)?;
     if let Some(client) = parsed.client_id() {
         writer.option(OptionCode::CLIENTID, client.octets())?;
     }
@@ -51,14 +52,20 @@ pub(crate) fn ia(
     writer: &mut ReplyWriter<'_>,
     ia: &IaAnswer<'_>,
     timers: Timers,
+    excludes: Option<&Model>,
 ) -> Result<(), DropReason> {
     let open = writer.open_ia(ia.kind, ia.iaid, timers.t1_secs, timers.t2_secs)?;
-    for line in ia.lines {
+    for line in ia.lines.iter().filter(|line| line.is_told()) {
         let (preferred, valid) = (line.lifetimes.preferred_secs, line.lifetimes.valid_secs);
         match ia.kind {
             IaKind::Na => writer.ia_address(line.lease.addr, preferred, valid)?,
             IaKind::Pd => {
-                writer.ia_prefix(line.lease.addr, line.lease.len, preferred, valid)?;
+                let open =
+                    writer.open_ia_prefix(line.lease.addr, line.lease.len, preferred, valid)?;
+                if let Some(model) = excludes {
+                    exclude(writer, line, model)?;
+                }
+                writer.close(open)?;
             }
         }
     }
@@ -68,19 +75,32 @@ pub(crate) fn ia(
     Ok(writer.close(open)?)
 }
 
-/// The configured options that the client asks for (RFC 9915 §18.3, §21.7).
-pub(crate) fn requested_options(
+/// Prefix Exclude (RFC 6603 §4.2), inside an IAPREFIX whose pool says so.
+fn exclude(writer: &mut ReplyWriter<'_>, line: &Line, model: &Model) -> Result<(), DropReason> {
+    let excluded = line.pool.and_then(|id| model.pool(id).excluded(line.lease));
+    if let Some(data) = excluded {
+        writer.option(OptionCode::PD_EXCLUDE, &data)?;
+    }
+    Ok(())
+}
+
+/// The configured options that the client asks for, or that are always sent, and what its relays
+/// supply (RFC 9915 §18.3, §21.7; RFC 6422).
+pub(crate) fn configured_options(
     writer: &mut ReplyWriter<'_>,
-    link: &Link,
+    model: &Model,
+    scopes: &OptionScopes<'_>,
     parsed: &Parsed<'_>,
 ) -> Result<(), DropReason> {
     let requested = parsed.index.oro;
-    for (code, data) in link.options().iter() {
-        if requested.contains(code) {
-            writer.option(code, data)?;
+    let is_information = parsed.msg_type() == MessageType::INFORMATION_REQUEST;
+    for option in scopes.iter() {
+        let wanted = option.always || requested.contains(option.code);
+        if wanted && (is_information || !option.information_only) {
+            writer.put(&option.octets)?;
         }
     }
-    Ok(())
+    relay::supply(writer, parsed, scopes, &model.relay_supplied)
 }
 
 /// Closes the relay envelopes; the length of the UDP payload.

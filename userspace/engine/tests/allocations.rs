@@ -75,10 +75,7 @@ type Bound = Vec<Lease>;
 
 impl Server {
     fn new() -> Self {
-        let pool = |spec| PoolConfig {
-            spec,
-            lifetimes: None,
-        };
+        let pool = PoolConfig::new;
         let delegable = Lease {
             addr: ip("2001:db8:8000::").to_bits(),
             len: 48,
@@ -94,10 +91,15 @@ impl Server {
                 pool(PoolSpec::addresses(ip("2001:db8:1::1:0"), ip("2001:db8:1::1:ffff")).unwrap()),
                 pool(PoolSpec::prefixes(delegable, 60).unwrap()),
             ],
-            options: OptionValues {
-                dns_servers: Some(vec![ip("2001:db8::53")]),
-                domain_search: Some(vec!["example.net".to_owned()]),
-            },
+            options: OptionValues::default()
+                .with(
+                    wire::OptionCode::DNS_SERVERS,
+                    ip("2001:db8::53").octets().to_vec(),
+                )
+                .with(
+                    wire::OptionCode::DOMAIN_LIST,
+                    b"\x07example\x03net\0".to_vec(),
+                ),
             ..LinkSpec::default()
         };
         let model = ModelBuilder::new(&SERVER, AllocationKey::new([1; 16]))
@@ -284,6 +286,7 @@ fn no_message_allocates_at_steady_state() {
     let mut server = Server::new();
     // The tables grow here, and keep their room when all bindings have ended.
     server.serve_all(false);
+    server.serve_all(true);
     assert!(server.allocations > 0, "growth is not counted");
     for relayed in [false, true] {
         (server.allocations, server.answered) = (0, 0);

@@ -99,12 +99,7 @@ impl World {
                 preferred_secs: DESIRED_SECS,
                 valid_secs: DESIRED_SECS,
             }),
-            pools: specs
-                .map(|spec| PoolConfig {
-                    spec,
-                    lifetimes: None,
-                })
-                .into(),
+            pools: specs.map(PoolConfig::new).into(),
             relationship: Some(Relationship {
                 index: 0,
                 role,

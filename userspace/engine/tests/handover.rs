@@ -33,17 +33,11 @@ fn lease(text: &str, len: u8) -> Lease {
 }
 
 fn addresses(first: &str, last: &str) -> PoolConfig {
-    PoolConfig {
-        spec: PoolSpec::addresses(first.parse().unwrap(), last.parse().unwrap()).unwrap(),
-        lifetimes: None,
-    }
+    PoolConfig::new(PoolSpec::addresses(first.parse().unwrap(), last.parse().unwrap()).unwrap())
 }
 
 fn prefixes(text: &str, len: u8, delegated: u8) -> PoolConfig {
-    PoolConfig {
-        spec: PoolSpec::prefixes(lease(text, len), delegated).unwrap(),
-        lifetimes: None,
-    }
+    PoolConfig::new(PoolSpec::prefixes(lease(text, len), delegated).unwrap())
 }
 
 fn reserve(client: u8, address: Option<&str>, prefix: Option<Lease>) -> ReservationSpec {

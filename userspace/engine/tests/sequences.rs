@@ -98,10 +98,7 @@ struct Server {
 
 /// So few leases that clients compete for them; one is reserved for client 0.
 fn model(duids: &[&[u8]]) -> Model {
-    let pool = |spec| PoolConfig {
-        spec,
-        lifetimes: None,
-    };
+    let pool = PoolConfig::new;
     let delegable = Lease {
         addr: ip("2001:db8:8000::").to_bits(),
         len: 48,

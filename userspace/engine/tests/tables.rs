@@ -71,10 +71,7 @@ impl Server {
 
 /// Four addresses, one of them reserved for client 1, and two prefixes.
 fn link() -> LinkSpec {
-    let pool = |spec| PoolConfig {
-        spec,
-        lifetimes: None,
-    };
+    let pool = PoolConfig::new;
     let delegable = Lease {
         addr: ip("2001:db8:8000::").to_bits(),
         len: 48,
@@ -261,10 +258,17 @@ fn what_was_offered_and_went_to_somebody_else_is_replaced() {
 #[test]
 fn options_are_sent_to_those_who_ask() {
     let mut server = Server::new(|builder| {
-        builder.options(OptionValues {
-            dns_servers: Some(vec![ip("2001:db8::53")]),
-            domain_search: Some(vec!["example.net".to_owned()]),
-        })
+        builder.options(
+            OptionValues::default()
+                .with(
+                    wire::OptionCode::DNS_SERVERS,
+                    ip("2001:db8::53").octets().to_vec(),
+                )
+                .with(
+                    wire::OptionCode::DOMAIN_LIST,
+                    b"\x07example\x03net\0".to_vec(),
+                ),
+        )
     });
     let dns = |reply: &Message| {
         let mut options = reply.opts().iter();

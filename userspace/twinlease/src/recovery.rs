@@ -164,10 +164,7 @@ mod tests {
         ModelBuilder::new(&[0, 4, 1], AllocationKey::new([1; 16]))
             .link(LinkSpec {
                 name: "lan".into(),
-                pools: vec![PoolConfig {
-                    spec,
-                    lifetimes: None,
-                }],
+                pools: vec![PoolConfig::new(spec)],
                 ..LinkSpec::default()
             })
             .build()

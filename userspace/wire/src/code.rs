@@ -13,7 +13,7 @@ macro_rules! named_numbers {
         }
     ) => {
         $(#[$type_doc])*
-        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[derive(Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
         pub struct $type(pub $number);
 
         impl $type {
@@ -164,6 +164,8 @@ named_numbers! {
         IA_PD = 25, "OPTION_IA_PD";
         /// IA Prefix (RFC 9915 §21.22).
         IAPREFIX = 26, "OPTION_IAPREFIX";
+        /// SNTP servers (RFC 4075 §4).
+        SNTP_SERVERS = 31, "OPTION_SNTP_SERVERS";
         /// Information Refresh Time (RFC 9915 §21.23).
         INFORMATION_REFRESH_TIME = 32, "OPTION_INFORMATION_REFRESH_TIME";
         /// Relay agent Remote-ID (RFC 4649).
@@ -184,8 +186,14 @@ named_numbers! {
         RELAY_ID = 53, "OPTION_RELAY_ID";
         /// NTP server (RFC 5908).
         NTP_SERVER = 56, "OPTION_NTP_SERVER";
+        /// Boot file URL (RFC 5970 §3.1).
+        BOOTFILE_URL = 59, "OPTION_BOOTFILE_URL";
+        /// Boot file parameters (RFC 5970 §3.2).
+        BOOTFILE_PARAM = 60, "OPTION_BOOTFILE_PARAM";
         /// AFTR name (RFC 6334).
         AFTR_NAME = 64, "OPTION_AFTR_NAME";
+        /// ERP local domain name (RFC 6440 §4).
+        ERP_LOCAL_DOMAIN_NAME = 65, "OPTION_ERP_LOCAL_DOMAIN_NAME";
         /// Relay-supplied options (RFC 6422).
         RSOO = 66, "OPTION_RSOO";
         /// Prefix exclude (RFC 6603).
@@ -244,6 +252,24 @@ named_numbers! {
         F_START_TIME_OF_STATE = 133, "OPTION_F_START_TIME_OF_STATE";
         /// When the state of the lease ends (RFC 8156 §5.5.18).
         F_STATE_EXPIRATION_TIME = 134, "OPTION_F_STATE_EXPIRATION_TIME";
+        /// S46 rule (RFC 7598 §4.1).
+        S46_RULE = 89, "OPTION_S46_RULE";
+        /// S46 border relay (RFC 7598 §4.2).
+        S46_BR = 90, "OPTION_S46_BR";
+        /// S46 default mapping rule (RFC 7598 §4.3).
+        S46_DMR = 91, "OPTION_S46_DMR";
+        /// S46 IPv4 and IPv6 address binding (RFC 7598 §4.4).
+        S46_V4V6BIND = 92, "OPTION_S46_V4V6BIND";
+        /// S46 port parameters (RFC 7598 §4.5).
+        S46_PORTPARAMS = 93, "OPTION_S46_PORTPARAMS";
+        /// S46 MAP-E container (RFC 7598 §5.1).
+        S46_CONT_MAPE = 94, "OPTION_S46_CONT_MAPE";
+        /// S46 MAP-T container (RFC 7598 §5.2).
+        S46_CONT_MAPT = 95, "OPTION_S46_CONT_MAPT";
+        /// S46 Lightweight 4over6 container (RFC 7598 §5.3).
+        S46_CONT_LW = 96, "OPTION_S46_CONT_LW";
+        /// Captive portal (RFC 8910 §2.2).
+        CAPTIVE_PORTAL = 103, "OPTION_V6_CAPTIVE_PORTAL";
         /// Relay source port (RFC 8357).
         RELAY_PORT = 135, "OPTION_RELAY_PORT";
     }

@@ -4,12 +4,12 @@ use zerocopy::network_endian::{U16, U32, U128};
 use zerocopy::{FromBytes, FromZeros, Immutable, IntoBytes, KnownLayout, Unaligned};
 
 use crate::checksum;
-use crate::code::MessageType;
 use crate::eth::{
     ETHERTYPE_IPV6, EthHeader, VLAN_TAGS_MAX, VlanHeader, VlanTag, VlanTags, is_tpid,
 };
 use crate::ipv6::{Ipv6Header, NEXT_HEADER_FRAGMENT, NEXT_HEADER_UDP, is_extension};
-use crate::udp::{CLIENT_PORT, SERVER_PORT, UdpHeader};
+use crate::relay::answer_port;
+use crate::udp::{SERVER_PORT, UdpHeader};
 
 const ETH_LEN: usize = size_of::<EthHeader>();
 const VLAN_LEN: usize = size_of::<VlanHeader>();
@@ -175,11 +175,10 @@ impl<'a> Frame<'a> {
     }
 
     /// The way back to the sender, from `own_mac` and the unicast address `own_address`, with
-    /// the VLAN tags kept. A relay is answered at port 547, a client at 546 (RFC 9915 §7.2).
+    /// the VLAN tags kept, to the port that [`answer_port`] gives.
     #[inline]
     #[must_use]
     pub fn reply_path(&self, own_mac: [u8; 6], own_address: u128) -> ReplyPath {
-        let relayed = self.payload.first() == Some(&MessageType::RELAY_FORW.0);
         ReplyPath {
             src_mac: own_mac,
             dst_mac: self.src_mac,
@@ -187,7 +186,7 @@ impl<'a> Frame<'a> {
             src: own_address,
             dst: self.src,
             src_port: SERVER_PORT,
-            dst_port: if relayed { SERVER_PORT } else { CLIENT_PORT },
+            dst_port: answer_port(self.payload, self.src_port),
             hop_limit: HOP_LIMIT_DEFAULT,
         }
     }

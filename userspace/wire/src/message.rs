@@ -28,7 +28,7 @@ pub const IA_MAX: usize = 16;
 /// .                           options                             .
 /// +-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+-+
 /// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Message<'a> {
     /// What it is; not checked to be one a server wants.
     pub msg_type: MessageType,
@@ -106,10 +106,21 @@ impl<'a> MessageIndex<'a> {
     #[inline]
     pub fn new(message: &Message<'a>) -> Result<Self, Malformed> {
         let mut index = Self::default();
-        for option in message.options {
-            index.take(&option?)?;
-        }
+        index.read(message)?;
         Ok(index)
+    }
+
+    /// As [`new`](Self::new) on an empty index, in the place where it is to stand: it is too large
+    /// to be moved for each packet.
+    ///
+    /// # Errors
+    /// As [`new`](Self::new).
+    #[inline]
+    pub fn read(&mut self, message: &Message<'a>) -> Result<(), Malformed> {
+        for option in message.options {
+            self.take(&option?)?;
+        }
+        Ok(())
     }
 
     #[inline]

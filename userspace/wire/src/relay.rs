@@ -8,6 +8,7 @@ use crate::code::{MessageType, OptionCode};
 use crate::malformed::{Fault, Malformed};
 use crate::message::Message;
 use crate::option::{OPTION_HEADER_LEN, Options, RawOption};
+use crate::udp::{CLIENT_PORT, SERVER_PORT};
 
 /// Relay layers a message may have (RFC 9915 §7.6).
 pub const HOP_COUNT_LIMIT: usize = 8;
@@ -29,14 +30,22 @@ pub struct RelayForward<'a> {
     pub hop_count: u8,
     /// Data of the first Interface-Id option.
     pub interface_id: Option<&'a [u8]>,
+    /// Whether the answer's layer carries more than Interface-Id: an Echo Request (RFC 4994) or a
+    /// Relay Source Port (RFC 8357) is among the options.
+    pub wants_echo: bool,
+    /// Whether Relay-Supplied Options (RFC 6422) are among the options.
+    pub supplies_options: bool,
     /// All options of the layer, Interface-Id and Relay Message included; well formed.
     pub options: Options<'a>,
+    /// Where the Relay Message option begins, if it is the last one: octets from the start of the
+    /// UDP payload.
+    pub message_at_end: Option<u32>,
 }
 
 /// A received UDP payload: the relay layers, outermost first, and the message inside.
 ///
 /// A message that came without a relay is a chain of zero layers.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub struct RelayChain<'a> {
     /// Outermost (nearest to the server) first.
     pub relays: ArrayVec<RelayForward<'a>, HOP_COUNT_LIMIT>,
@@ -96,19 +105,31 @@ impl<'a> RelayChain<'a> {
     /// [`ChainError`], with the offset of what is wrong.
     #[inline]
     pub fn parse(payload: &'a [u8]) -> Result<Self, ChainError> {
-        let mut relays = ArrayVec::new();
+        let mut chain = Self::default();
+        chain.read(payload)?;
+        Ok(chain)
+    }
+
+    /// As [`parse`](Self::parse), in the place where it is to stand: it is too large to be moved
+    /// for each packet. What it held before is gone, also after an error.
+    ///
+    /// # Errors
+    /// As [`parse`](Self::parse).
+    #[inline]
+    pub fn read(&mut self, payload: &'a [u8]) -> Result<(), ChainError> {
+        self.relays.clear();
         let (mut octets, mut offset, mut holder) = (payload, 0, OptionCode(0));
         loop {
             match octets.first().copied().map(MessageType) {
                 Some(MessageType::RELAY_FORW) => {}
                 Some(MessageType::RELAY_REPL) => return Err(ChainError::RelayReply { offset }),
                 _ => {
-                    let message = Message::parse(octets, offset, holder)?;
-                    return Ok(Self { relays, message });
+                    self.message = Message::parse(octets, offset, holder)?;
+                    return Ok(());
                 }
             }
             let (layer, inner) = RelayForward::parse(octets, offset, holder)?;
-            if relays.try_push(layer).is_err() {
+            if self.relays.try_push(layer).is_err() {
                 return Err(ChainError::TooDeep { offset });
             }
             octets = inner.data;
@@ -123,6 +144,24 @@ impl<'a> RelayChain<'a> {
     pub fn link_address(&self) -> Option<u128> {
         let mut addresses = self.relays.iter().rev().map(|relay| relay.link_address);
         addresses.find(|&address| address != 0)
+    }
+}
+
+/// The UDP port that the answer to `payload` goes to: a client's is 546; a relay's is 547, or the
+/// port that it sent from if it says by a Relay Source Port option in its layer that it listens
+/// there (RFC 9915 §7.2, RFC 8357 §5.2).
+#[inline]
+pub fn answer_port(payload: &[u8], source_port: u16) -> u16 {
+    if payload.first() != Some(&MessageType::RELAY_FORW.0) {
+        return CLIENT_PORT;
+    }
+    if source_port == SERVER_PORT {
+        return SERVER_PORT;
+    }
+    let options = payload.get(RELAY_HEADER_LEN..).unwrap_or_default();
+    match Options::new(options, 0).find(OptionCode::RELAY_PORT) {
+        Some(_) => source_port,
+        None => SERVER_PORT,
     }
 }
 
@@ -143,6 +182,7 @@ impl<'a> RelayForward<'a> {
         };
         let options = Options::new(rest, offset.wrapping_add(RELAY_HEADER_LEN as u32));
         let mut interface_id = None;
+        let (mut wants_echo, mut supplies_options) = (false, false);
         let mut inner = None;
         for option in options {
             let option = option?;
@@ -156,15 +196,22 @@ impl<'a> RelayForward<'a> {
                 OptionCode::INTERFACE_ID => {
                     interface_id.get_or_insert(option.data);
                 }
+                OptionCode::ERO | OptionCode::RELAY_PORT => wants_echo = true,
+                OptionCode::RSOO => supplies_options = true,
                 _ => {}
             }
         }
         let inner = inner.ok_or(ChainError::NoRelayMessage { offset })?;
+        let end = offset.wrapping_add(octets.len() as u32);
+        let inner_end = inner.offset as usize + OPTION_HEADER_LEN + inner.data.len();
         let layer = Self {
+            message_at_end: (inner_end == end as usize).then_some(inner.offset),
             link_address: header.link_address.get(),
             peer_address: header.peer_address.get(),
             hop_count: header.hop_count,
             interface_id,
+            wants_echo,
+            supplies_options,
             options,
         };
         Ok((layer, inner))

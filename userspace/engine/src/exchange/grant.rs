@@ -3,12 +3,13 @@
 use super::{Exchange, Outcome};
 use crate::drop_reason::DropReason;
 use crate::failover;
-use crate::model::Link;
+use crate::model::{Link, OptionScopes};
 use crate::plan::{Hold, IaAnswer, Line, Plan};
 use crate::policy::{self, Policy, Taking};
 use crate::reply;
+use crate::via;
 use lease::{BindingDelta, BindingRecord, BindingStatus};
-use wire::{Duid, IaKey, IaKind, MessageIndex, MessageType};
+use wire::{Duid, IaKey, IaKind, MessageIndex, MessageType, OptionCode};
 
 /// How the answer to a message differs from the others'.
 #[derive(Clone, Copy, Debug)]
@@ -96,19 +97,40 @@ fn write(
         reply::rapid_commit(&mut writer)?;
     }
     let timers = plan.timers();
+    let asks_for_excluded = || {
+        exchange
+            .parsed
+            .index
+            .oro
+            .contains(OptionCode::PD_EXCLUDE)
+            .then_some(model)
+    };
+    let excludes = model.excludes.then(asks_for_excluded).flatten();
     for ia in plan.ias() {
-        reply::ia(&mut writer, &ia, timers)?;
+        reply::ia(&mut writer, &ia, timers, excludes)?;
     }
-    reply::requested_options(&mut writer, link, exchange.parsed)?;
+    let mut scopes = OptionScopes::new();
+    for line in plan.lines().iter().filter(|line| line.is_granted()) {
+        let of_pool = line.pool.and_then(|id| model.pool(id).options.as_ref());
+        of_pool.into_iter().for_each(|options| scopes.push(options));
+    }
+    scopes.push(link.options());
+    reply::configured_options(&mut writer, model, &scopes, exchange.parsed)?;
     reply::finish(writer)
 }
 
-/// Binds what was granted; whether there was anything.
+/// Binds what was granted and ends what was given up for it; whether there was anything.
 fn commit(exchange: &mut Exchange<'_>, duid: Duid<'_>, link: &Link, plan: &Plan) -> bool {
     let mut any = false;
+    let via = via::of(exchange.parsed);
     for ia in plan.ias() {
         for line in ia.lines {
-            let Some(record) = bound(exchange, duid, link, &ia, line) else {
+            if line.hold == Hold::Replaced
+                && let Some((id, _)) = exchange.shard.by_lease(line.lease)
+            {
+                exchange.end(id);
+            }
+            let Some(record) = bound(exchange, duid, link, &via, &ia, line) else {
                 continue;
             };
             exchange.shard.put(&record);
@@ -127,6 +149,7 @@ fn bound<'d>(
     exchange: &Exchange<'_>,
     duid: Duid<'d>,
     link: &Link,
+    via: &'d [u8],
     ia: &IaAnswer<'_>,
     line: &Line,
 ) -> Option<BindingRecord<'d>> {
@@ -134,8 +157,8 @@ fn bound<'d>(
     let (now, leeway) = (context.now, link.leeway(context.leeways));
     let status_since = match line.hold {
         Hold::Bound { since } => since,
-        Hold::Taken(_) | Hold::Free => now,
-        Hold::Refused => return None,
+        Hold::Taken | Hold::Free => now,
+        Hold::Refused | Hold::Replaced => return None,
     };
     let before = leeway
         .partnered
@@ -148,7 +171,7 @@ fn bound<'d>(
         kind: ia.kind,
         iaid: ia.iaid,
         lease: line.lease,
-        link: link.key(),
+        link: line.link?,
         status: BindingStatus::Active,
         preferred_secs: line.lifetimes.preferred_secs,
         valid_secs,
@@ -156,7 +179,7 @@ fn bound<'d>(
         status_since,
         expires,
         partner,
-        accepts_reconfigure: false,
-        via: &[],
+        accepts_reconfigure: exchange.parsed.index.reconf_accept,
+        via,
     })
 }

@@ -3,6 +3,7 @@
 
 use super::{Exchange, Outcome};
 use crate::drop_reason::DropReason;
+use crate::model::OptionScopes;
 use crate::reply;
 use wire::MessageType;
 
@@ -17,7 +18,9 @@ pub(super) fn answer(exchange: &mut Exchange<'_>) -> Result<Outcome, DropReason>
     let link = exchange.link()?;
     let model = exchange.context.model;
     let mut writer = reply::begin(exchange.out, model, exchange.parsed, MessageType::REPLY)?;
-    reply::requested_options(&mut writer, link, exchange.parsed)?;
+    let mut scopes = OptionScopes::new();
+    scopes.push(link.options());
+    reply::configured_options(&mut writer, model, &scopes, exchange.parsed)?;
     let len = reply::finish(writer)?;
     Ok(Outcome::Reply {
         len,

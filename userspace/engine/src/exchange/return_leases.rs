@@ -6,8 +6,8 @@ use crate::lifetime::Lifetimes;
 use crate::plan::{Hold, Line, Plan};
 use crate::policy::{is_active, named};
 use crate::reply;
-use lease::{BindingId, Shard};
-use wire::{Duid, IaKey, IaKind, MessageType, StatusCode};
+use lease::{BindingId, Lease};
+use wire::{Duid, Ia, IaKey, IaKind, IaPrefix, MessageType, OptionCode, StatusCode};
 
 /// Answers Success, and NoBinding in each IA that is not known; then calls `end` for each lease
 /// that is named in an IA of one of the `kinds` and bound to it. Others are ignored.
@@ -59,8 +59,14 @@ fn decide(
             plan.set_status(StatusCode::NO_BINDING);
             continue;
         }
+        if excludes_what_was_not_excluded(exchange, ia) {
+            plan.set_status(StatusCode::NO_BINDING);
+            continue;
+        }
         for lease in named(ia) {
-            let Some(since) = active_since(exchange.shard, &key, lease) else {
+            let bound = exchange.shard.by_lease(lease).map(|(_, record)| record);
+            let Some(record) = bound.filter(|record| record.ia() == key && is_active(record))
+            else {
                 continue;
             };
             if !plan.has(lease) {
@@ -68,7 +74,11 @@ fn decide(
                     lease,
                     lifetimes: Lifetimes::ENDED,
                     desired_secs: 0,
-                    hold: since,
+                    hold: Hold::Bound {
+                        since: record.status_since,
+                    },
+                    link: None,
+                    pool: None,
                 })?;
             }
         }
@@ -76,12 +86,29 @@ fn decide(
     Ok(())
 }
 
-/// How the IA holds the lease, if it does.
-fn active_since(shard: &Shard, key: &IaKey<'_>, lease: lease::Lease) -> Option<Hold> {
-    let (_, record) = shard.by_lease(lease)?;
-    (record.ia() == *key && is_active(&record)).then_some(Hold::Bound {
-        since: record.status_since,
-    })
+/// Whether the client excludes a prefix from a delegated one that was not excluded when it was
+/// delegated (RFC 6603 §6.2): NoBinding is the answer then.
+fn excludes_what_was_not_excluded(exchange: &Exchange<'_>, ia: &Ia<'_>) -> bool {
+    let model = exchange.context.model;
+    ia.kind == IaKind::Pd
+        && ia.options.filter_map(Result::ok).any(|option| {
+            let prefix = match option.code {
+                OptionCode::IAPREFIX => IaPrefix::parse(&option).ok(),
+                _ => None,
+            };
+            let excluded = prefix.and_then(|prefix| prefix.options.find(OptionCode::PD_EXCLUDE));
+            let (Some(prefix), Some(excluded)) = (prefix, excluded) else {
+                return false;
+            };
+            let lease = Lease {
+                addr: prefix.prefix,
+                len: prefix.prefix_len,
+            };
+            let ours = model
+                .pool_of(lease)
+                .and_then(|served| served.excluded(lease));
+            ours.as_deref() != Some(excluded.data)
+        })
 }
 
 fn write(exchange: &mut Exchange<'_>, plan: &Plan) -> Result<usize, DropReason> {
@@ -89,7 +116,7 @@ fn write(exchange: &mut Exchange<'_>, plan: &Plan) -> Result<usize, DropReason> 
     let mut writer = reply::begin(exchange.out, model, exchange.parsed, MessageType::REPLY)?;
     reply::status(&mut writer, StatusCode::SUCCESS)?;
     for ia in plan.ias().filter(|ia| ia.status.is_some()) {
-        reply::ia(&mut writer, &ia, plan.timers())?;
+        reply::ia(&mut writer, &ia, plan.timers(), None)?;
     }
     reply::finish(writer)
 }

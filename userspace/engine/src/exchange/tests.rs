@@ -21,10 +21,7 @@ struct Server {
 
 impl Server {
     fn new(configure: impl FnOnce(ModelBuilder) -> ModelBuilder) -> Self {
-        let pool = |spec| PoolConfig {
-            spec,
-            lifetimes: None,
-        };
+        let pool = PoolConfig::new;
         let delegable = Lease {
             addr: ip("2001:db8:8000::").to_bits(),
             len: 48,

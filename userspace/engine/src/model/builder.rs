@@ -3,7 +3,7 @@
 use super::options::{EncodedOptions, OptionError, OptionValues};
 use super::prefix_table::{PrefixTable, network_mask};
 use super::reservation::{Reservation, ReservationId, Reservations, span};
-use super::{ClientReservations, Link, LinkId, Model, PoolId, Relationship, ServedPool};
+use super::{ClientReservations, Link, LinkId, Model, PoolId, Relationship, ServedPool, Sibling};
 use crate::ingress::InterfaceId;
 use crate::lifetime::Lifetimes;
 use core::net::Ipv6Addr;
@@ -11,11 +11,14 @@ use lease::{AllocationKey, Lease, Leeway, LinkKey, Pool, PoolError, PoolSpec, Ro
 use std::collections::HashMap;
 use std::sync::Arc;
 use thiserror::Error;
-use wire::{Duid, IaKind};
+use wire::{Duid, IaKind, OptionCode};
 
 /// How long a declined address rests, unless configured: long enough for the other holder of the
 /// address to be found.
 const QUARANTINE_SECS_DEFAULT: u32 = 86_400;
+
+/// Addresses that one client can keep in quarantine at a time, unless configured.
+const DECLINES_PER_CLIENT_DEFAULT: u32 = 8;
 
 /// Lifetimes unless configured: those of the configuration's documentation.
 const LIFETIMES_DEFAULT: Lifetimes = Lifetimes {
@@ -32,6 +35,9 @@ pub struct LinkSpec {
     pub interface: Option<InterfaceId>,
     /// A relay's link-address inside one of these means this link.
     pub link_addresses: Vec<Lease>,
+    /// Links of one name here lie on the same wire: a client on one of them may hold leases of
+    /// all, and is given those of its own link first.
+    pub shared_network: Option<String>,
     /// Overrides the server's lifetimes.
     pub lifetimes: Option<Lifetimes>,
     /// Overrides the server's options, each by itself.
@@ -51,6 +57,26 @@ pub struct PoolConfig {
     pub spec: PoolSpec,
     /// Overrides the link's lifetimes.
     pub lifetimes: Option<Lifetimes>,
+    /// Overrides the link's options for answers that give a lease of this pool.
+    pub options: OptionValues,
+    /// The pools of a link that have the same name here, or none, are one group: an IA gets one
+    /// lease from each group (RFC 9915 §21.4), and within a group the pools are tried in order.
+    pub group: Option<String>,
+    /// Length of the prefix that is excluded from each delegated one (RFC 6603), longer than it.
+    pub excluded_len: Option<u8>,
+}
+
+impl PoolConfig {
+    /// A pool that overrides nothing and excludes nothing.
+    pub fn new(spec: PoolSpec) -> Self {
+        Self {
+            spec,
+            lifetimes: None,
+            options: OptionValues::default(),
+            group: None,
+            excluded_len: None,
+        }
+    }
 }
 
 /// What is kept for one client on one link.
@@ -99,10 +125,22 @@ pub enum ModelError {
     /// Two reservations of one link for one client.
     #[error("link `{0}` has two reservations for client {1}")]
     ReservationTwice(String, String),
+    /// More groups of pools than an IA can have leases from.
+    #[error("link `{0}` draws from more than {GROUPS_MAX} groups of pools")]
+    Groups(String),
+    /// The excluded prefix is not inside every delegated one.
+    #[error("link `{0}`: a /{1} cannot be excluded from a delegated /{2}")]
+    ExcludedLength(String, u8, u8),
+    /// Links of one shared network whose leases two servers would divide in different ways.
+    #[error("links `{0}` and `{1}` share a network, but not a failover relationship")]
+    NetworkOfTwoRelationships(String, String),
     /// An option's value cannot be sent.
     #[error("{0}: {1}")]
     Option(String, OptionError),
 }
+
+/// Most groups of pools of one kind that a link draws from: leases in one IA.
+const GROUPS_MAX: usize = 8;
 
 /// Collects what is configured and makes a [`Model`] of it.
 #[derive(Debug)]
@@ -113,6 +151,8 @@ pub struct ModelBuilder {
     rapid_commit: bool,
     bind_on_renew: bool,
     quarantine_secs: u32,
+    declines_per_client: u32,
+    relay_supplied: Vec<OptionCode>,
     lifetimes: Lifetimes,
     options: OptionValues,
     links: Vec<LinkSpec>,
@@ -128,6 +168,8 @@ impl ModelBuilder {
             rapid_commit: false,
             bind_on_renew: false,
             quarantine_secs: QUARANTINE_SECS_DEFAULT,
+            declines_per_client: DECLINES_PER_CLIENT_DEFAULT,
+            relay_supplied: vec![OptionCode::ERP_LOCAL_DOMAIN_NAME],
             lifetimes: LIFETIMES_DEFAULT,
             options: OptionValues::default(),
             links: Vec::new(),
@@ -160,6 +202,23 @@ impl ModelBuilder {
     #[must_use]
     pub fn quarantine_secs(mut self, secs: u32) -> Self {
         self.quarantine_secs = secs;
+        self
+    }
+
+    /// How many addresses one client can have in quarantine at a time; what it declines beyond that
+    /// is free for others at once, so that a client which declines everything does not use up a
+    /// pool. Default: 8.
+    #[must_use]
+    pub fn declines_per_client(mut self, addresses: u32) -> Self {
+        self.declines_per_client = addresses;
+        self
+    }
+
+    /// Which options relays may supply for their clients (RFC 6422 §6). Default: the only one that
+    /// is enabled by its own RFC, OPTION_ERP_LOCAL_DOMAIN_NAME.
+    #[must_use]
+    pub fn relay_supplied_options(mut self, codes: Vec<OptionCode>) -> Self {
+        self.relay_supplied = codes;
         self
     }
 
@@ -213,6 +272,13 @@ impl ModelBuilder {
             rapid_commit: self.rapid_commit,
             bind_on_renew: self.bind_on_renew,
             quarantine_secs: self.quarantine_secs,
+            declines_per_client: self.declines_per_client,
+            relay_supplied: self.relay_supplied.clone().into_boxed_slice(),
+            excludes: self
+                .links
+                .iter()
+                .flat_map(|link| &link.pools)
+                .any(|pool| pool.excluded_len.is_some()),
             links: Vec::with_capacity(self.links.len()),
             keys: HashMap::with_capacity(self.links.len()),
             interfaces: self.interfaces()?,
@@ -234,7 +300,7 @@ impl ModelBuilder {
                 self.add_pools(&mut model, index, IaKind::Na, &reserved.leases, &heirs)?;
             let prefix_pools =
                 self.add_pools(&mut model, index, IaKind::Pd, &reserved.leases, &heirs)?;
-            let options = if spec.options == OptionValues::default() {
+            let options = if spec.options.is_empty() {
                 Arc::clone(&shared_options)
             } else {
                 Arc::new(encode(&spec.name, &spec.options.or(&self.options))?)
@@ -242,9 +308,12 @@ impl ModelBuilder {
             model.links.push(Link {
                 name: spec.name.clone().into_boxed_str(),
                 key,
-                prefixes: spec.link_addresses.clone().into_boxed_slice(),
+                link_addresses: spec.link_addresses.clone().into_boxed_slice(),
                 address_pools,
                 prefix_pools,
+                groups: [1; 2],
+                siblings: Box::default(),
+                on_link: spec.link_addresses.clone().into_boxed_slice(),
                 reservations: clients,
                 options,
                 relationship: spec.relationship,
@@ -255,6 +324,8 @@ impl ModelBuilder {
         }
         model.has_relationships = self.links.iter().any(|link| link.relationship.is_some());
         model.ranges = ranges(&model)?;
+        self.share_networks(&mut model)?;
+        self.group_pools(&mut model)?;
         Ok(model)
     }
 
@@ -310,6 +381,12 @@ impl ModelBuilder {
                 .or(spec.lifetimes)
                 .unwrap_or(self.lifetimes);
             check_lifetimes(&spec.name, lifetimes)?;
+            if let Some(len) = config.excluded_len
+                && !(config.spec.unit_len + 1..=128).contains(&len)
+            {
+                let name = spec.name.clone();
+                return Err(ModelError::ExcludedLength(name, len, config.spec.unit_len));
+            }
             let mut pool_spec = config.spec.clone();
             pool_spec
                 .reserved
@@ -335,10 +412,101 @@ impl ModelBuilder {
                 pool,
                 inherited,
                 link: LinkId(link),
+                link_key: link_key(&spec.name),
                 lifetimes,
+                group: 0,
+                options: match config.options.is_empty() {
+                    true => None,
+                    false => Some(encode(&spec.name, &config.options)?),
+                },
+                excluded_len: config.excluded_len,
             });
         }
         Ok(ids.into_boxed_slice())
+    }
+
+    /// Gives every link of a shared network the pools and link-addresses of all.
+    fn share_networks(&self, model: &mut Model) -> Result<(), ModelError> {
+        let mut networks: HashMap<&str, Vec<u32>> = HashMap::new();
+        for (index, spec) in (0..).zip(&self.links) {
+            if let Some(network) = &spec.shared_network {
+                networks.entry(network).or_default().push(index);
+            }
+        }
+        for members in networks.values().filter(|members| members.len() > 1) {
+            let spec = |id: &u32| &self.links[*id as usize];
+            let first = spec(&members[0]);
+            let stranger = members.iter().map(spec);
+            let mut stranger = stranger.filter(|link| link.relationship != first.relationship);
+            if let Some(stranger) = stranger.next() {
+                let names = (first.name.clone(), stranger.name.clone());
+                return Err(ModelError::NetworkOfTwoRelationships(names.0, names.1));
+            }
+            let own = members.iter().map(|id| {
+                let link = model.link(LinkId(*id));
+                (
+                    link.address_pools.clone(),
+                    link.prefix_pools.clone(),
+                    link.link_addresses.clone(),
+                )
+            });
+            let own: Vec<_> = own.collect();
+            for (at, id) in members.iter().enumerate() {
+                // Its own first, then the others' in the order of the configuration.
+                let order = || core::iter::once(at).chain((0..own.len()).filter(move |&i| i != at));
+                let siblings = members
+                    .iter()
+                    .filter(|other| *other != id)
+                    .map(|&other| Sibling {
+                        id: LinkId(other),
+                        key: model.link(LinkId(other)).key,
+                    });
+                let siblings = siblings.collect();
+                let link = &mut model.links[*id as usize];
+                link.siblings = siblings;
+                link.address_pools = order().flat_map(|i| own[i].0.to_vec()).collect();
+                link.prefix_pools = order().flat_map(|i| own[i].1.to_vec()).collect();
+                link.on_link = order().flat_map(|i| own[i].2.to_vec()).collect();
+            }
+        }
+        Ok(())
+    }
+
+    /// Numbers the groups of pools, alike in all links of a shared network.
+    fn group_pools(&self, model: &mut Model) -> Result<(), ModelError> {
+        for (index, spec) in self.links.iter().enumerate() {
+            for (kind, count) in [(IaKind::Na, 0), (IaKind::Pd, 1)] {
+                let mut names: Vec<Option<&str>> = Vec::new();
+                let mut ids = model.links[index].pools(kind).to_vec();
+                // In the order of the configuration, so that siblings count alike.
+                ids.sort_by_key(|id| id.0);
+                for id in ids {
+                    let group = self
+                        .config_of(model, id)
+                        .and_then(|config| config.group.as_deref());
+                    let number = names.iter().position(|name| *name == group);
+                    let number = number.unwrap_or_else(|| {
+                        names.push(group);
+                        names.len() - 1
+                    });
+                    model.pools[id.0 as usize].group = number as u8;
+                }
+                if names.len() > GROUPS_MAX {
+                    return Err(ModelError::Groups(spec.name.clone()));
+                }
+                model.links[index].groups[count] = names.len().max(1) as u8;
+            }
+        }
+        Ok(())
+    }
+
+    /// What the pool was made from.
+    fn config_of(&self, model: &Model, id: PoolId) -> Option<&PoolConfig> {
+        let served = model.pool(id);
+        let pools = &self.links[served.link.index()].pools;
+        pools
+            .iter()
+            .find(|config| config.spec.first == served.pool.spec().first)
     }
 
     /// All reservations in the order of their leases, and whose they are, link by link.
@@ -405,7 +573,9 @@ impl ModelBuilder {
         }
         let reservations = flat
             .into_iter()
-            .map(|(lease, lifetimes, ..)| Reservation::new(lease, lifetimes))
+            .map(|(lease, lifetimes, link, _)| {
+                Reservation::new(lease, link_key(&self.links[link].name), lifetimes)
+            })
             .collect();
         Ok((
             Arc::new(Reservations::new(reservations)),

@@ -11,17 +11,18 @@ mod reservation;
 mod tests;
 
 pub use self::builder::{LinkSpec, ModelBuilder, ModelError, PoolConfig, ReservationSpec};
-pub(crate) use self::options::EncodedOptions;
-pub use self::options::{OptionError, OptionValues};
+pub(crate) use self::options::{EncodedOptions, OptionScopes};
+pub use self::options::{OptionError, OptionValue, OptionValues, is_configurable};
 use self::prefix_table::{PrefixTable, covers};
 pub(crate) use self::reservation::{Reservation, ReservationId};
 use self::reservation::{Reservations, span};
 use crate::ingress::InterfaceId;
 use crate::lifetime::Lifetimes;
+use arrayvec::ArrayVec;
 use lease::{Lease, Leeway, LinkKey, Pool, Role};
 use std::collections::HashMap;
 use std::sync::Arc;
-use wire::{Duid, IaKind};
+use wire::{Duid, IaKind, OptionCode};
 
 /// Everything the engine needs to know of the configuration.
 #[derive(Debug)]
@@ -31,6 +32,10 @@ pub struct Model {
     pub(crate) rapid_commit: bool,
     pub(crate) bind_on_renew: bool,
     pub(crate) quarantine_secs: u32,
+    pub(crate) declines_per_client: u32,
+    pub(crate) relay_supplied: Box<[OptionCode]>,
+    /// Whether any pool excludes a prefix from what it delegates.
+    pub(crate) excludes: bool,
     links: Vec<Link>,
     /// By [`LinkKey`].
     keys: HashMap<u64, LinkId>,
@@ -59,9 +64,16 @@ pub struct PoolId(u32);
 pub struct Link {
     name: Box<str>,
     key: LinkKey,
-    prefixes: Box<[Lease]>,
+    link_addresses: Box<[Lease]>,
+    /// Its own pools, then those of the links that share its network, in the order tried.
     address_pools: Box<[PoolId]>,
     prefix_pools: Box<[PoolId]>,
+    /// Groups of pools that it draws from, of addresses and of prefixes; at least 1.
+    groups: [u8; 2],
+    /// The other links of its shared network.
+    siblings: Box<[Sibling]>,
+    /// The link-addresses of the whole shared network.
+    on_link: Box<[Lease]>,
     reservations: HashMap<Box<[u8]>, ClientReservations>,
     options: Arc<EncodedOptions>,
     relationship: Option<Relationship>,
@@ -81,15 +93,31 @@ pub struct Relationship {
     pub mclt_secs: u32,
 }
 
-/// A pool with the link it serves and the lifetimes of its leases.
+/// Another link of a shared network.
+#[derive(Clone, Copy, Debug)]
+struct Sibling {
+    id: LinkId,
+    key: LinkKey,
+}
+
+/// A pool with the link it serves and what its leases come with.
 #[derive(Debug)]
 pub struct ServedPool {
     pub(crate) pool: Arc<Pool>,
     /// The model before served the same pool: what is bound in it is known already.
     pub(crate) inherited: bool,
     pub(crate) link: LinkId,
+    pub(crate) link_key: LinkKey,
     pub(crate) lifetimes: Lifetimes,
+    /// Of the groups that its link draws from: an IA gets one lease from each.
+    pub(crate) group: u8,
+    /// What the pool says besides its link; `None`: nothing.
+    pub(crate) options: Option<EncodedOptions>,
+    excluded_len: Option<u8>,
 }
+
+/// The data of a Prefix Exclude option: at most 17 octets (RFC 6603 §4.2).
+pub(crate) type ExcludedPrefix = ArrayVec<u8, 17>;
 
 #[derive(Clone, Copy, Debug, Default)]
 struct ClientReservations {
@@ -205,18 +233,21 @@ impl Model {
         &self.pools[id.0 as usize]
     }
 
-    /// What is reserved for this client on this link.
+    /// What is reserved for this client on this link or another one of its shared network.
     pub(crate) fn reservation(
         &self,
         link: &Link,
         duid: Duid<'_>,
         kind: IaKind,
     ) -> Option<&Reservation> {
-        let client = link.reservations.get(duid.octets())?;
-        let id = match kind {
-            IaKind::Na => client.address?,
-            IaKind::Pd => client.prefix?,
-        };
+        let siblings = link.siblings.iter().map(|sibling| self.link(sibling.id));
+        let id = core::iter::once(link).chain(siblings).find_map(|link| {
+            let client = link.reservations.get(duid.octets())?;
+            match kind {
+                IaKind::Na => client.address,
+                IaKind::Pd => client.prefix,
+            }
+        })?;
         Some(self.reservations.get(id))
     }
 
@@ -246,7 +277,7 @@ impl Model {
         } else {
             IaKind::Pd
         };
-        let in_prefix = kind == IaKind::Na && link.prefixes.iter().any(|p| covers(*p, lease.addr));
+        let in_prefix = kind == IaKind::Na && link.on_link.iter().any(|p| covers(*p, lease.addr));
         in_prefix
             || link
                 .pools(kind)
@@ -285,7 +316,21 @@ impl Link {
 
     /// The prefixes in which a relay's link-address means this link.
     pub fn link_addresses(&self) -> &[Lease] {
-        &self.prefixes
+        &self.link_addresses
+    }
+
+    /// Whether a binding made on the link with this key belongs to clients of this one: it is the
+    /// same or shares its network.
+    pub(crate) fn shares_network(&self, key: LinkKey) -> bool {
+        self.key == key || self.siblings.iter().any(|sibling| sibling.key == key)
+    }
+
+    /// How many groups of pools of this kind the link draws from; at least 1.
+    pub(crate) fn groups(&self, kind: IaKind) -> u8 {
+        match kind {
+            IaKind::Na => self.groups[0],
+            IaKind::Pd => self.groups[1],
+        }
     }
 
     pub(crate) fn pools(&self, kind: IaKind) -> &[PoolId] {
@@ -297,7 +342,7 @@ impl Link {
 
     /// Whether enough is known to tell an address of this link from one of another.
     pub(crate) fn can_judge_addresses(&self) -> bool {
-        !self.prefixes.is_empty() || !self.address_pools.is_empty()
+        !self.on_link.is_empty() || !self.address_pools.is_empty()
     }
 
     pub(crate) fn options(&self) -> &EncodedOptions {
@@ -319,6 +364,20 @@ impl ServedPool {
     /// The lifetimes of its leases.
     pub fn lifetimes(&self) -> Lifetimes {
         self.lifetimes
+    }
+
+    /// What a Prefix Exclude option says of a prefix of this pool: the first prefix of the
+    /// configured length inside it, so that all bits of the subnet-id are 0 (RFC 6603 §4.2).
+    pub(crate) fn excluded(&self, prefix: Lease) -> Option<ExcludedPrefix> {
+        let len = self.excluded_len?;
+        let subnet_bits = len.checked_sub(prefix.len).filter(|bits| *bits > 0)?;
+        let mut data = ExcludedPrefix::new();
+        data.push(len);
+        data.extend(core::iter::repeat_n(
+            0,
+            usize::from(subnet_bits).div_ceil(8),
+        ));
+        Some(data)
     }
 }
 

@@ -2,13 +2,15 @@
 
 use crate::lifetime::Lifetimes;
 use core::sync::atomic::{AtomicU32, Ordering};
-use lease::Lease;
+use lease::{Lease, LinkKey};
 
 /// A lease kept for one client on one link, inside or outside the pools.
 #[derive(Debug)]
 pub(crate) struct Reservation {
     /// The address or delegated prefix.
     pub(crate) lease: Lease,
+    /// The link it is configured in.
+    pub(crate) link: LinkKey,
     /// What its client is promised.
     pub(crate) lifetimes: Lifetimes,
     /// How many bindings of *other* clients overlap the lease: they were given before it was
@@ -17,9 +19,10 @@ pub(crate) struct Reservation {
 }
 
 impl Reservation {
-    pub(super) fn new(lease: Lease, lifetimes: Lifetimes) -> Self {
+    pub(super) fn new(lease: Lease, link: LinkKey, lifetimes: Lifetimes) -> Self {
         Self {
             lease,
+            link,
             lifetimes,
             foreign_holders: AtomicU32::new(0),
         }
@@ -106,7 +109,7 @@ mod tests {
         Reservations::new(
             leases
                 .into_iter()
-                .map(|(addr, len)| Reservation::new(Lease { addr, len }, lifetimes))
+                .map(|(addr, len)| Reservation::new(Lease { addr, len }, LinkKey(0), lifetimes))
                 .collect(),
         )
     }

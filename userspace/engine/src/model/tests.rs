@@ -27,17 +27,11 @@ fn named(name: &str) -> LinkSpec {
 }
 
 fn addresses(first: &str, last: &str) -> PoolConfig {
-    PoolConfig {
-        spec: PoolSpec::addresses(ip(first), ip(last)).unwrap(),
-        lifetimes: None,
-    }
+    PoolConfig::new(PoolSpec::addresses(ip(first), ip(last)).unwrap())
 }
 
 fn prefixes(text: &str, len: u8, delegated: u8) -> PoolConfig {
-    PoolConfig {
-        spec: PoolSpec::prefixes(prefix(text, len), delegated).unwrap(),
-        lifetimes: None,
-    }
+    PoolConfig::new(PoolSpec::prefixes(prefix(text, len), delegated).unwrap())
 }
 
 fn lifetimes(preferred_secs: u32, valid_secs: u32) -> Lifetimes {

@@ -1,14 +1,10 @@
 //! From the checked config to what engine and datapath take.
 
 use datapath::{InterfaceSpec, IoMode};
-use engine::{
-    InterfaceId, LinkSpec, Model, ModelBuilder, ModelError, OptionValues, PoolConfig,
-    ReservationSpec,
-};
+use engine::{InterfaceId, LinkSpec, Model, ModelBuilder, ModelError, PoolConfig, ReservationSpec};
 use lease::{AllocationKey, Lease, PoolSpec};
-use std::sync::Arc;
 
-use super::model::{self, ClientOptions, Config, Io, Lifetimes};
+use super::model::{self, Config, Io, Lifetimes};
 use super::value::Prefix;
 
 impl Config {
@@ -34,28 +30,34 @@ impl Config {
     }
 
     fn builder(&self, server_duid: &[u8], key: [u8; 16]) -> ModelBuilder {
-        let builder = ModelBuilder::new(server_duid, AllocationKey::new(key))
+        let mut builder = ModelBuilder::new(server_duid, AllocationKey::new(key))
             .preference(self.preference)
             .rapid_commit(self.rapid_commit)
+            .bind_on_renew(self.bind_on_renew)
             .lifetimes(lifetimes(self.lifetimes))
-            .options(options(&self.options));
+            .options(self.options.clone());
+        if let Some(quarantine) = self.quarantine {
+            builder = builder.quarantine_secs(quarantine.0);
+        }
+        if let Some(addresses) = self.declines_per_client {
+            builder = builder.declines_per_client(addresses);
+        }
+        if let Some(codes) = &self.relay_supplied_options {
+            builder = builder.relay_supplied_options(codes.clone());
+        }
         let links = self.links.iter().map(|link| self.link_spec(link));
         links.fold(builder, ModelBuilder::link)
     }
 
     fn link_spec(&self, link: &model::Link) -> LinkSpec {
         let interface = link.interface.and_then(|index| u16::try_from(index).ok());
-        // The engine shares one encoding among the links that override nothing.
-        let options = match Arc::ptr_eq(&link.options, &self.options) {
-            true => OptionValues::default(),
-            false => options(&link.options),
-        };
         LinkSpec {
             name: link.name.clone(),
             interface: interface.map(InterfaceId),
             link_addresses: link.link_addresses.iter().copied().map(lease).collect(),
             lifetimes: Some(lifetimes(link.lifetimes)),
-            options,
+            shared_network: link.shared_network.clone(),
+            options: link.options.clone(),
             pools: link.pools.iter().map(pool).collect(),
             reservations: link.reservations.iter().map(reservation).collect(),
             relationship: None,
@@ -94,6 +96,9 @@ fn pool(pool: &model::Pool) -> PoolConfig {
             reserved: Vec::new(),
         },
         lifetimes: Some(lifetimes(pool.lifetimes)),
+        options: pool.options.clone(),
+        group: pool.group.clone(),
+        excluded_len: pool.excluded_len,
     }
 }
 
@@ -117,12 +122,5 @@ fn lifetimes(lifetimes: Lifetimes) -> engine::Lifetimes {
     engine::Lifetimes {
         preferred_secs: lifetimes.preferred.0,
         valid_secs: lifetimes.valid.0,
-    }
-}
-
-fn options(options: &ClientOptions) -> OptionValues {
-    OptionValues {
-        dns_servers: Some(options.dns_servers.clone()),
-        domain_search: Some(options.domain_search.clone()),
     }
 }

@@ -3,14 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use super::fault::{Findings, Place};
 use super::file::{self, File};
-use super::links::{self, Defaults};
-use super::model::{ClientOptions, Config, Idle, Interface, Io, Lifetimes, VerifyChecksums};
+use super::links;
+use super::model::{Config, Idle, Interface, Io, Lifetimes, VerifyChecksums};
 use super::read::Placed;
 use super::value::{Secs, Within};
+use wire::OptionCode;
 
 /// Where state is kept if the file does not say.
 pub const STATE_DIR: &str = "/var/lib/twinlease";
@@ -25,8 +25,6 @@ const SOCKET_PATH_LEN_MAX: usize = 107;
 const INTERFACE_NAME_LEN_MAX: usize = 15;
 /// Most workers: a shard's owner is one octet.
 const WORKERS_MAX: usize = 256;
-/// Most DNS servers or search domains, so that a reply with all of them stays within one packet.
-const OPTION_ITEMS_MAX: usize = 8;
 
 /// Checks a file. `cores` are those that the process may run on.
 pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
@@ -39,12 +37,7 @@ pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
         },
         findings,
     );
-    let options = options(&file.options, &Arc::new(ClientOptions::default()), findings);
-    let defaults = Defaults {
-        lifetimes,
-        options: options.clone(),
-    };
-    let links = links::check(&file.links, &interfaces, &defaults, findings);
+    let links = links::check(&file.links, &interfaces, lifetimes, findings);
     control(&file.control, findings);
     Config {
         state_dir: value(&file.server.state_dir).unwrap_or_else(|| STATE_DIR.into()),
@@ -58,7 +51,17 @@ pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
         interfaces,
         rapid_commit: value(&file.rapid_commit).unwrap_or(false),
         lifetimes,
-        options,
+        options: file.options.clone(),
+        bind_on_renew: value(&file.bind_on_renew).unwrap_or(false),
+        quarantine: value(&file.decline.quarantine),
+        declines_per_client: value(&file.decline.per_client).map(|n| n.0 as u32),
+        relay_supplied_options: file.server.relay_supplied_options.as_ref().map(|list| {
+            let codes = list
+                .value
+                .iter()
+                .map(|code| OptionCode(code.value.0 as u16));
+            codes.collect()
+        }),
         links,
         control_socket: control_socket(file),
         metrics: value(&file.control.metrics),
@@ -247,42 +250,4 @@ pub fn lifetimes(file: &file::Lifetimes, outer: Lifetimes, findings: &mut Findin
         }
     }
     resolved
-}
-
-/// Options of a table, with what it leaves out taken from `outer`.
-pub fn options(
-    file: &file::Options,
-    outer: &Arc<ClientOptions>,
-    findings: &mut Findings,
-) -> Arc<ClientOptions> {
-    if file.dns_servers.is_none() && file.domain_search.is_none() {
-        return Arc::clone(outer);
-    }
-    let mut resolved = ClientOptions::clone(outer);
-    if let Some(servers) = &file.dns_servers {
-        bound(servers, findings);
-        for server in &servers.value {
-            if server.value.is_multicast() || server.value.is_unspecified() {
-                let problem = format!("{} cannot be a DNS server", server.value);
-                findings.fault(&server.place, problem, "write a unicast address");
-            }
-        }
-        resolved.dns_servers = servers.value.iter().map(|server| server.value).collect();
-    }
-    if let Some(domains) = &file.domain_search {
-        bound(domains, findings);
-        resolved.domain_search = domains.value.iter().map(|d| d.value.0.clone()).collect();
-    }
-    Arc::new(resolved)
-}
-
-fn bound<T>(list: &Placed<Vec<Placed<T>>>, findings: &mut Findings) {
-    if list.value.len() > OPTION_ITEMS_MAX {
-        let problem = format!("{} items are too many for one packet", list.value.len());
-        findings.fault(
-            &list.place,
-            problem,
-            format!("keep the first {OPTION_ITEMS_MAX}"),
-        );
-    }
 }

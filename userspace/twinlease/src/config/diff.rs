@@ -42,6 +42,10 @@ pub fn changes(before: &Config, after: &Config) -> Vec<String> {
         rapid_commit,
         lifetimes,
         options,
+        bind_on_renew,
+        quarantine,
+        declines_per_client,
+        relay_supplied_options,
         links,
         control_socket: _,
         metrics: _,
@@ -50,8 +54,25 @@ pub fn changes(before: &Config, after: &Config) -> Vec<String> {
     changes.value("server.preference", &before.preference, preference);
     changes.value("lifetimes.rapid-commit", &before.rapid_commit, rapid_commit);
     changes.lifetimes("lifetimes", before.lifetimes, *lifetimes);
-    if before.options != *options {
-        changes.say("options", "changed");
+    changes.value(
+        "lifetimes.bind-on-renew",
+        &before.bind_on_renew,
+        bind_on_renew,
+    );
+    let settings = [
+        ("options", before.options == *options),
+        ("decline.quarantine", before.quarantine == *quarantine),
+        (
+            "decline.per-client",
+            before.declines_per_client == *declines_per_client,
+        ),
+        (
+            "server.relay-supplied-options",
+            before.relay_supplied_options == *relay_supplied_options,
+        ),
+    ];
+    for (key, _) in settings.into_iter().filter(|(_, same)| !same) {
+        changes.say(key, "changed");
     }
     let old: BTreeMap<&str, &Link> = before.links.iter().map(|l| (l.name.as_str(), l)).collect();
     let new: BTreeMap<&str, &Link> = links.iter().map(|l| (l.name.as_str(), l)).collect();
@@ -95,6 +116,7 @@ impl Changes {
             name,
             interface,
             link_addresses,
+            shared_network,
             lifetimes,
             options,
             pools,
@@ -106,6 +128,9 @@ impl Changes {
         }
         if before.link_addresses != *link_addresses {
             self.say(&link, "link-addresses changed");
+        }
+        if before.shared_network != *shared_network {
+            self.say(&link, "shares another network");
         }
         self.lifetimes(&format!("{link}: lifetimes"), before.lifetimes, *lifetimes);
         if before.options != *options {

@@ -4,14 +4,14 @@
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
+use engine::OptionValues;
 use toml::de::DeValue;
 
 use super::fault::{Findings, Place};
 use super::model::{Idle, Io, VerifyChecksums};
+use super::options;
 use super::read::{Placed, Reader, document};
-use super::value::{
-    DomainName, DuidOctets, FromToml, Octets, Prefix, Range, Secs, Share, Within, Wrong, word,
-};
+use super::value::{DuidOctets, FromToml, Octets, Prefix, Range, Secs, Share, Within, Wrong, word};
 
 type Maybe<T> = Option<Placed<T>>;
 type List<T> = Option<Placed<Vec<Placed<T>>>>;
@@ -24,7 +24,9 @@ pub struct File {
     pub interfaces: Vec<Interface>,
     pub lifetimes: Lifetimes,
     pub rapid_commit: Maybe<bool>,
-    pub options: Options,
+    pub bind_on_renew: Maybe<bool>,
+    pub decline: Decline,
+    pub options: OptionValues,
     pub links: Vec<Link>,
     pub control: Control,
 }
@@ -36,6 +38,7 @@ pub struct Server {
     pub duid: Maybe<DuidOctets>,
     pub preference: Maybe<Within<0, 255>>,
     pub allocation_key: Maybe<Octets<16, 16>>,
+    pub relay_supplied_options: List<Within<1, 65_535>>,
 }
 
 /// `[workers]`
@@ -61,11 +64,11 @@ pub struct Lifetimes {
     pub valid: Maybe<Secs>,
 }
 
-/// `[options]` and `options = { … }`
+/// `[decline]`
 #[derive(Debug)]
-pub struct Options {
-    pub dns_servers: List<Ipv6Addr>,
-    pub domain_search: List<DomainName>,
+pub struct Decline {
+    pub quarantine: Maybe<Secs>,
+    pub per_client: Maybe<Within<0, 65_535>>,
 }
 
 /// `[[link]]`
@@ -75,8 +78,9 @@ pub struct Link {
     pub name: Maybe<String>,
     pub interface: Maybe<String>,
     pub link_addresses: List<Prefix>,
+    pub shared_network: Maybe<String>,
     pub lifetimes: Lifetimes,
-    pub options: Options,
+    pub options: OptionValues,
     pub address_pools: Vec<AddressPool>,
     pub prefix_pools: Vec<PrefixPool>,
     pub reservations: Vec<Reservation>,
@@ -86,7 +90,9 @@ pub struct Link {
 #[derive(Debug)]
 pub struct AddressPool {
     pub range: Maybe<Range>,
+    pub group: Maybe<String>,
     pub lifetimes: Lifetimes,
+    pub options: OptionValues,
 }
 
 /// `[[link.prefix-pool]]`
@@ -95,7 +101,9 @@ pub struct PrefixPool {
     pub prefix: Maybe<Prefix>,
     pub delegated_length: Maybe<Within<1, 127>>,
     pub excluded_length: Maybe<Within<1, 128>>,
+    pub group: Maybe<String>,
     pub lifetimes: Lifetimes,
+    pub options: OptionValues,
 }
 
 /// `[[link.reservation]]`
@@ -121,8 +129,13 @@ impl File {
     /// Reads the text; `None` if it is not TOML. What is wrong is in `findings`.
     pub fn read(text: &str, findings: &mut Findings) -> Option<Self> {
         document(text, findings, |file| {
-            let (lifetimes, rapid_commit) =
-                file.table("lifetimes", |t| (Lifetimes::read(t), t.get("rapid-commit")));
+            let (lifetimes, rapid_commit, bind_on_renew) = file.table("lifetimes", |t| {
+                (
+                    Lifetimes::read(t),
+                    t.get("rapid-commit"),
+                    t.get("bind-on-renew"),
+                )
+            });
             file.tables("failover", refuse_failover);
             Self {
                 server: file.table("server", |t| Server {
@@ -130,6 +143,7 @@ impl File {
                     duid: t.get("duid"),
                     preference: t.get("preference"),
                     allocation_key: t.get("allocation-key"),
+                    relay_supplied_options: t.list("relay-supplied-options"),
                 }),
                 workers: file.table("workers", |t| Workers {
                     cores: t.list("cores"),
@@ -143,7 +157,12 @@ impl File {
                 }),
                 lifetimes,
                 rapid_commit,
-                options: file.table("options", Options::read),
+                bind_on_renew,
+                decline: file.table("decline", |t| Decline {
+                    quarantine: t.get("quarantine"),
+                    per_client: t.get("per-client"),
+                }),
+                options: file.table("options", options::read),
                 links: file.tables("link", Link::read),
                 control: file.table("control", |t| Control {
                     socket: t.get("socket"),
@@ -163,15 +182,6 @@ impl Lifetimes {
     }
 }
 
-impl Options {
-    fn read(t: &mut Reader<'_, '_>) -> Self {
-        Self {
-            dns_servers: t.list("dns-servers"),
-            domain_search: t.list("domain-search"),
-        }
-    }
-}
-
 impl Link {
     fn read(t: &mut Reader<'_, '_>) -> Self {
         Self {
@@ -179,28 +189,22 @@ impl Link {
             name: t.require("name"),
             interface: t.get("interface"),
             link_addresses: t.list("link-addresses"),
+            shared_network: t.get("shared-network"),
             lifetimes: t.table("lifetimes", Lifetimes::read),
-            options: t.table("options", Options::read),
-            address_pools: t.tables("address-pool", |t| {
-                refuse(t, "options", OPTIONS_REMEDY);
-                AddressPool {
-                    range: t.require("range"),
-                    lifetimes: t.table("lifetimes", Lifetimes::read),
-                }
+            options: t.table("options", options::read),
+            address_pools: t.tables("address-pool", |t| AddressPool {
+                range: t.require("range"),
+                group: t.get("group"),
+                lifetimes: t.table("lifetimes", Lifetimes::read),
+                options: t.table("options", options::read),
             }),
-            prefix_pools: t.tables("prefix-pool", |t| {
-                refuse(t, "options", OPTIONS_REMEDY);
-                refuse(
-                    t,
-                    "excluded-length",
-                    "remove it, or number the link from outside the pool",
-                );
-                PrefixPool {
-                    prefix: t.require("prefix"),
-                    delegated_length: t.require("delegated-length"),
-                    excluded_length: t.get("excluded-length"),
-                    lifetimes: t.table("lifetimes", Lifetimes::read),
-                }
+            prefix_pools: t.tables("prefix-pool", |t| PrefixPool {
+                prefix: t.require("prefix"),
+                delegated_length: t.require("delegated-length"),
+                excluded_length: t.get("excluded-length"),
+                group: t.get("group"),
+                lifetimes: t.table("lifetimes", Lifetimes::read),
+                options: t.table("options", options::read),
             }),
             reservations: t.tables("reservation", |t| {
                 refuse(t, "options", OPTIONS_REMEDY);

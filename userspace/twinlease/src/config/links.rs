@@ -5,13 +5,12 @@
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
-use std::sync::Arc;
 use wire::IaKind;
 
-use super::check::{lifetimes, options};
+use super::check::lifetimes;
 use super::fault::{Findings, Place};
 use super::file;
-use super::model::{ClientOptions, Interface, Lifetimes, Link, Pool, Reservation};
+use super::model::{Interface, Lifetimes, Link, Pool, Reservation};
 use super::value::Prefix;
 
 /// A pool has at most 2^64 leases: a /64 of addresses.
@@ -21,14 +20,6 @@ const POOL_COUNT_USUAL_MIN: u128 = 8;
 
 /// Names listed in a remedy at most, so that it stays one line.
 const NAMES_SHOWN_MAX: usize = 8;
-
-/// What a link inherits.
-pub struct Defaults {
-    /// From `[lifetimes]`.
-    pub lifetimes: Lifetimes,
-    /// From `[options]`.
-    pub options: Arc<ClientOptions>,
-}
 
 /// A stretch of addresses and who claims it.
 struct Claim<'f> {
@@ -46,7 +37,7 @@ struct Claim<'f> {
 pub fn check(
     file: &[file::Link],
     interfaces: &[Interface],
-    defaults: &Defaults,
+    defaults: Lifetimes,
     findings: &mut Findings,
 ) -> Vec<Link> {
     let mut pools = Vec::new();
@@ -88,22 +79,17 @@ fn one_link<'f>(
     index: usize,
     link: &'f file::Link,
     interfaces: &BTreeMap<&str, usize>,
-    defaults: &Defaults,
+    defaults: Lifetimes,
     claims: &mut Vec<Claim<'f>>,
     findings: &mut Findings,
 ) -> Link {
-    let lifetimes_here = lifetimes(&link.lifetimes, defaults.lifetimes, findings);
-    let options_here = options(&link.options, &defaults.options, findings);
-    let here = Defaults {
-        lifetimes: lifetimes_here,
-        options: options_here,
-    };
+    let here = lifetimes(&link.lifetimes, defaults, findings);
     let mut pools = Vec::new();
     for pool in &link.address_pools {
-        pools.extend(address_pool(index, pool, &here, claims, findings));
+        pools.extend(address_pool(index, pool, here, claims, findings));
     }
     for pool in &link.prefix_pools {
-        pools.extend(prefix_pool(index, pool, &here, claims, findings));
+        pools.extend(prefix_pool(index, pool, here, claims, findings));
     }
     if link.address_pools.is_empty() && link.prefix_pools.is_empty() && link.reservations.is_empty()
     {
@@ -117,7 +103,7 @@ fn one_link<'f>(
     let reserved = link
         .reservations
         .iter()
-        .filter_map(|table| reservation(table, here.lifetimes, findings))
+        .filter_map(|table| reservation(table, here, findings))
         .collect();
     Link {
         name: link
@@ -131,8 +117,9 @@ fn one_link<'f>(
             .flat_map(|l| &l.value)
             .map(|p| p.value)
             .collect(),
-        lifetimes: here.lifetimes,
-        options: here.options,
+        lifetimes: here,
+        shared_network: link.shared_network.as_ref().map(|name| name.value.clone()),
+        options: link.options.clone(),
         pools,
         reservations: reserved,
     }
@@ -180,6 +167,7 @@ fn link_interface(
             .link_addresses
             .as_ref()
             .is_none_or(|list| list.value.is_empty())
+            && link.shared_network.is_none()
         {
             findings.fault(
                 &link.place,
@@ -202,11 +190,11 @@ fn link_interface(
 fn address_pool<'f>(
     link: usize,
     pool: &'f file::AddressPool,
-    outer: &Defaults,
+    outer: Lifetimes,
     claims: &mut Vec<Claim<'f>>,
     findings: &mut Findings,
 ) -> Option<Pool> {
-    let lifetimes = lifetimes(&pool.lifetimes, outer.lifetimes, findings);
+    let lifetimes = lifetimes(&pool.lifetimes, outer, findings);
     let range = pool.range.as_ref()?;
     let (first, last) = (range.value.first, range.value.last);
     if (last - first) >> POOL_COUNT_BITS_MAX != 0 {
@@ -235,17 +223,20 @@ fn address_pool<'f>(
         count,
         unit_len: 128,
         lifetimes,
+        options: pool.options.clone(),
+        group: pool.group.as_ref().map(|name| name.value.clone()),
+        excluded_len: None,
     })
 }
 
 fn prefix_pool<'f>(
     link: usize,
     pool: &'f file::PrefixPool,
-    outer: &Defaults,
+    outer: Lifetimes,
     claims: &mut Vec<Claim<'f>>,
     findings: &mut Findings,
 ) -> Option<Pool> {
-    let lifetimes = lifetimes(&pool.lifetimes, outer.lifetimes, findings);
+    let lifetimes = lifetimes(&pool.lifetimes, outer, findings);
     let (prefix, length) = (pool.prefix.as_ref()?, pool.delegated_length.as_ref()?);
     let unit_len = length.value.0 as u8;
     if unit_len < prefix.value.len {
@@ -303,6 +294,9 @@ fn prefix_pool<'f>(
         count,
         unit_len,
         lifetimes,
+        options: pool.options.clone(),
+        group: pool.group.as_ref().map(|name| name.value.clone()),
+        excluded_len: pool.excluded_length.as_ref().map(|len| len.value.0 as u8),
     })
 }
 

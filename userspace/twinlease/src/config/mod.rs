@@ -7,6 +7,7 @@ mod fault;
 mod file;
 mod links;
 mod model;
+mod options;
 mod read;
 #[cfg(test)]
 mod tests;
@@ -16,9 +17,7 @@ use std::path::{Path, PathBuf};
 
 pub use check::{CONTROL_SOCKET, STATE_DIR};
 pub use fault::{Findings, Located, Place, Report, Severity};
-pub use model::{
-    ClientOptions, Config, Idle, Interface, Io, Lifetimes, Link, Pool, Reservation, VerifyChecksums,
-};
+pub use model::{Config, Idle, Interface, Io, Lifetimes, Link, Pool, Reservation, VerifyChecksums};
 
 /// Reads and checks a config file; `cores` are those that the process may run on.
 ///

@@ -2,10 +2,10 @@
 //!
 //! Made only by [`super::load`] and [`super::parse`], so a value that exists is one that may be served.
 
+use engine::OptionValues;
 use std::net::{Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
-use std::sync::Arc;
-use wire::IaKind;
+use wire::{IaKind, OptionCode};
 
 use super::value::{Prefix, Secs};
 
@@ -30,8 +30,16 @@ pub struct Config {
     pub rapid_commit: bool,
     /// Lifetimes where nothing overrides them.
     pub lifetimes: Lifetimes,
-    /// Options where nothing overrides them, and for clients on no known link.
-    pub options: Arc<ClientOptions>,
+    /// Options where nothing overrides them.
+    pub options: OptionValues,
+    /// Whether a Renew of an unknown IA makes a binding (RFC 9915 §18.3.4).
+    pub bind_on_renew: bool,
+    /// How long a declined address rests; the engine's own default if `None`.
+    pub quarantine: Option<Secs>,
+    /// Addresses that one client can have in quarantine; the engine's own default if `None`.
+    pub declines_per_client: Option<u32>,
+    /// Options that relays may supply (RFC 6422 §6); the engine's own default if `None`.
+    pub relay_supplied_options: Option<Vec<OptionCode>>,
     /// The links, in the order of the file.
     pub links: Vec<Link>,
     /// The control socket.
@@ -110,15 +118,6 @@ pub struct Lifetimes {
     pub valid: Secs,
 }
 
-/// What clients may ask for by ORO.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct ClientOptions {
-    /// OPTION_DNS_SERVERS (RFC 3646 §3).
-    pub dns_servers: Vec<Ipv6Addr>,
-    /// OPTION_DOMAIN_LIST (RFC 3646 §4), in text without the last dot.
-    pub domain_search: Vec<String>,
-}
-
 /// One `[[link]]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Link {
@@ -130,8 +129,10 @@ pub struct Link {
     pub link_addresses: Vec<Prefix>,
     /// Lifetimes where no pool or reservation overrides them.
     pub lifetimes: Lifetimes,
-    /// Options of its clients.
-    pub options: Arc<ClientOptions>,
+    /// The network that it shares with other links of the same name here.
+    pub shared_network: Option<String>,
+    /// Options that it overrides.
+    pub options: OptionValues,
     /// Address and prefix pools, in the order of the file, addresses first.
     pub pools: Vec<Pool>,
     /// Leases kept for one client each.
@@ -153,6 +154,12 @@ pub struct Pool {
     pub unit_len: u8,
     /// Lifetimes of leases from here.
     pub lifetimes: Lifetimes,
+    /// Options that it overrides.
+    pub options: OptionValues,
+    /// An IA gets a lease from each group of pools.
+    pub group: Option<String>,
+    /// Length of the prefix excluded from each delegated one (RFC 6603).
+    pub excluded_len: Option<u8>,
 }
 
 impl Pool {

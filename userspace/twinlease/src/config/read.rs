@@ -181,6 +181,11 @@ impl<'d> Reader<'d, '_> {
         self.findings.fault(&self.place, problem, remedy);
     }
 
+    /// A warning about the table as a whole.
+    pub fn warn(&mut self, problem: impl Into<String>, remedy: impl Into<String>) {
+        self.findings.warn(&self.place, problem, remedy);
+    }
+
     /// A fault of `key`, if it is there.
     pub fn fault_at(&mut self, key: &'static str, problem: String, remedy: &str) {
         if let Some((place, _)) = self.find(key) {

@@ -3,7 +3,7 @@
 //! A reader says what is wrong and what would be right; where it stands is the caller's to add.
 
 use std::fmt;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::PathBuf;
 
 use toml::de::DeValue;
@@ -17,7 +17,11 @@ pub struct Wrong {
     pub remedy: String,
 }
 
-fn wrong<T>(problem: impl Into<String>, remedy: impl Into<String>) -> Result<T, Wrong> {
+/// A fault with its remedy.
+///
+/// # Errors
+/// Always.
+pub fn wrong<T>(problem: impl Into<String>, remedy: impl Into<String>) -> Result<T, Wrong> {
     Err(Wrong {
         problem: problem.into(),
         remedy: remedy.into(),
@@ -300,6 +304,51 @@ fn parse_prefix(text: &str) -> Result<Prefix, Wrong> {
         format!("\"{text}\" has bits set behind its length"),
         format!("write \"{prefix}\""),
     )
+}
+
+impl FromToml for Ipv4Addr {
+    const EXPECTED: &'static str = "an IPv4 address in quotes, such as \"192.0.2.1\"";
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        text::<Self>(value, |text| match text.parse() {
+            Ok(address) => Ok(address),
+            Err(_) => wrong(
+                format!("\"{text}\" is not an IPv4 address"),
+                format!("write {}", Self::EXPECTED),
+            ),
+        })
+    }
+}
+
+/// An IPv4 prefix whose bits behind its length are zero.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ipv4Prefix {
+    /// The first address.
+    pub first: Ipv4Addr,
+    /// Length in bits, 0 to 32.
+    pub len: u8,
+}
+
+impl FromToml for Ipv4Prefix {
+    const EXPECTED: &'static str = "an IPv4 prefix in quotes, such as \"192.0.2.0/24\"";
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        text::<Self>(value, |text| {
+            let split = text.split_once('/').and_then(|(address, len)| {
+                let first: Ipv4Addr = address.parse().ok()?;
+                let len: u8 = len.parse().ok().filter(|len| *len <= 32)?;
+                let behind = u32::MAX.checked_shr(u32::from(len)).unwrap_or(0);
+                (first.to_bits() & behind == 0).then_some(Self { first, len })
+            });
+            match split {
+                Some(prefix) => Ok(prefix),
+                None => wrong(
+                    format!("\"{text}\" is not an IPv4 prefix"),
+                    format!("write {}, with no bits behind its length", Self::EXPECTED),
+                ),
+            }
+        })
+    }
 }
 
 /// A range of addresses: a prefix, or first and last address.

@@ -6,7 +6,9 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
+use crate::code::MessageType;
 use crate::eth::{TPID_CUSTOMER, TPID_SERVICE};
+use crate::udp::CLIENT_PORT;
 
 fn path(tags: usize) -> ReplyPath {
     let mut vlan = VlanTags::default();

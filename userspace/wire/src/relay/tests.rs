@@ -110,3 +110,50 @@ proptest! {
         let _ = RelayChain::parse(&octets);
     }
 }
+
+#[test]
+fn rfc8357_5_2_a_relay_is_answered_at_its_source_port_only_if_it_asks() {
+    let with = layer(
+        0,
+        1,
+        &[
+            (OptionCode::RELAY_PORT, &[0, 0]),
+            (OptionCode::RELAY_MSG, &[1]),
+        ],
+    );
+    assert_eq!(answer_port(&with, 1_000), 1_000);
+    assert_eq!(answer_port(&with, 547), 547);
+    assert_eq!(answer_port(&relayed(2), 1_000), 547);
+    // What stands in an inner layer is that relay's affair.
+    let outer = layer(1, 0, &[(OptionCode::RELAY_MSG, &with)]);
+    assert_eq!(answer_port(&outer, 1_000), 547);
+    assert_eq!(answer_port(&[1, 2, 3, 4], 1_000), 546);
+    assert_eq!(answer_port(&[12], 1_000), 547);
+}
+
+#[test]
+fn a_layer_says_whether_its_relay_asks_for_more() {
+    let plain = layer(0, 1, &[(OptionCode::RELAY_MSG, &[1, 7, 8, 9])]);
+    let chain = RelayChain::parse(&plain).unwrap();
+    assert!(!chain.relays[0].wants_echo && !chain.relays[0].supplies_options);
+    for code in [OptionCode::ERO, OptionCode::RELAY_PORT] {
+        let octets = layer(
+            0,
+            1,
+            &[(code, &[0, 37]), (OptionCode::RELAY_MSG, &[1, 7, 8, 9])],
+        );
+        assert!(
+            RelayChain::parse(&octets).unwrap().relays[0].wants_echo,
+            "{code}"
+        );
+    }
+    let octets = layer(
+        0,
+        1,
+        &[
+            (OptionCode::RELAY_MSG, &[1, 7, 8, 9]),
+            (OptionCode::RSOO, &[]),
+        ],
+    );
+    assert!(RelayChain::parse(&octets).unwrap().relays[0].supplies_options);
+}

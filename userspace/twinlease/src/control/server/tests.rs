@@ -64,10 +64,7 @@ impl StatusSource for Journal {
 }
 
 fn model() -> Model {
-    let pool = |spec| PoolConfig {
-        spec,
-        lifetimes: None,
-    };
+    let pool = PoolConfig::new;
     let link = |name: &str, prefix: u16| {
         let ip = |last| std::net::Ipv6Addr::new(0x2001, 0xdb8, prefix, 0, 0, 0, 0, last);
         let delegated = Lease {
