@@ -58,9 +58,9 @@ fn offer(ground: &Ground, rate: u32) -> Result<Report> {
     let (rate, seconds) = (rate.to_string(), SECONDS.to_string());
     let mut command = ground.pair.peer.command(PROGRAM);
     // Status 3 says that something was dropped, which its output tells better.
-    command.args([
-        "-6", "-l", "eth0", "-r", &rate, "-R", "2000000", "-p", &seconds, "all",
-    ]);
+    command.args(["-6", "-l", "eth0", "-r", &rate, "-R", "2000000"]);
+    // What is under way at the end is waited for, microseconds.
+    command.args(["-p", &seconds, "-W", "1000000", "all"]);
     let output = command.output().context("cannot start perfdhcp")?;
     let text = String::from_utf8_lossy(&output.stdout);
     read(&text).with_context(|| {
