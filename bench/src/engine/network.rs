@@ -5,7 +5,8 @@ use std::net::Ipv6Addr;
 use std::time::{Duration, Instant};
 
 use ::engine::{
-    Context, Ingress, InterfaceId, LinkSpec, Model, ModelBuilder, OptionValues, Outcome, PoolConfig,
+    BATCH_MAX, Batch, Context, Ingress, InterfaceId, LinkSpec, Model, ModelBuilder, OptionValues,
+    Outcome, PoolConfig,
 };
 use anyhow::{Context as _, ensure};
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
@@ -278,19 +279,24 @@ impl Server {
             BindingDelta::Acked { .. } => {}
         };
         let mut answered = 0;
-        for (payload, frame) in payloads.iter().zip(frames) {
-            let ingress = Ingress {
-                payload,
-                interface: InterfaceId(0),
-                source: Ipv6Addr::LOCALHOST,
-                destination: Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2),
-            };
-            let Ok(parsed) = ::engine::parse(&ingress) else {
-                continue;
-            };
-            let shard = &mut shards[usize::from(parsed.shard().0)];
-            let outcome = ::engine::answer(&context, shard, &parsed, frame, &mut emit);
-            answered += usize::from(matches!(outcome, Outcome::Reply { .. }));
+        for (payloads, frames) in payloads.chunks(BATCH_MAX).zip(frames.chunks_mut(BATCH_MAX)) {
+            let mut batch = Batch::default();
+            for payload in payloads {
+                let ingress = Ingress {
+                    payload,
+                    interface: InterfaceId(0),
+                    source: Ipv6Addr::LOCALHOST,
+                    destination: Ipv6Addr::new(0xff02, 0, 0, 0, 0, 0, 1, 2),
+                };
+                // One that is dropped shows as a message without answer at the end.
+                let _ = batch.push(&ingress);
+            }
+            batch.look_ahead(model, |id| shards.get(usize::from(id.0)));
+            for (parsed, frame) in batch.messages().iter().zip(frames) {
+                let shard = &mut shards[usize::from(parsed.shard().0)];
+                let outcome = ::engine::answer(&context, shard, parsed, frame, &mut emit);
+                answered += usize::from(matches!(outcome, Outcome::Reply { .. }));
+            }
         }
         answered
     }

@@ -7,6 +7,7 @@ use std::io;
 use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
+use arrayvec::ArrayVec;
 use core::ffi::c_int;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
@@ -137,8 +138,8 @@ impl KernelReader {
         }
     }
 
-    /// Takes up to `budget` datagrams and calls `f` for each; how many were delivered. None is no
-    /// error.
+    /// Takes up to `budget` datagrams and calls `f` with those of each system call; how many were
+    /// delivered. None is no error.
     ///
     /// # Errors
     /// What the kernel says before the first datagram; it says again what it said after it.
@@ -146,7 +147,7 @@ impl KernelReader {
         &mut self,
         socket: &KernelSocket,
         budget: usize,
-        f: &mut impl FnMut(KernelDatagram<'_>),
+        f: &mut impl FnMut(&[KernelDatagram<'_>]),
     ) -> io::Result<usize> {
         let (mut taken, mut delivered) = (0, 0);
         while taken < budget {
@@ -165,22 +166,22 @@ impl KernelReader {
         Ok(delivered)
     }
 
-    fn deliver(&mut self, f: &mut impl FnMut(KernelDatagram<'_>)) -> usize {
-        let mut delivered = 0;
+    fn deliver(&mut self, f: &mut impl FnMut(&[KernelDatagram<'_>])) -> usize {
+        let mut whole = ArrayVec::<_, BATCH>::new();
         for datagram in self.batch.iter() {
             let Some(destination) = datagram.destination.filter(|_| !datagram.truncated) else {
                 self.truncated += 1;
                 continue;
             };
-            delivered += 1;
-            f(KernelDatagram {
+            whole.push(KernelDatagram {
                 payload: datagram.payload,
                 source: datagram.source.sin6_addr.s6_addr.into(),
                 source_port: u16::from_be(datagram.source.sin6_port),
                 destination: destination.into(),
             });
         }
-        delivered
+        f(&whole);
+        whole.len()
     }
 }
 

@@ -1,10 +1,12 @@
 //! Datagrams in: from the RX rings of a worker and from the kernel sockets it reads.
 
 use std::net::Ipv6Addr;
+use std::ops::Range;
 use std::os::fd::{AsFd, BorrowedFd};
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use arrayvec::ArrayVec;
 use rtrb::{Consumer as HomeReader, Producer as HomeWriter};
 use wire::relay::answer_port;
 
@@ -15,8 +17,8 @@ use crate::reply::{ReplyTo, Way};
 use crate::ring::{Consumer, Producer};
 use crate::socket::XskSocket;
 use crate::spec::{InterfaceId, PathId};
-use crate::sys;
-use crate::umem::{Umem, address_of, number_of};
+use crate::sys::{self, BATCH};
+use crate::umem::{Frame, Umem, address_of, number_of};
 use crate::waker::Waker;
 
 /// A received UDP datagram.
@@ -66,6 +68,13 @@ pub(crate) struct RxQueue {
     pub home: RxHome,
 }
 
+/// A frame from the RX ring, in hand until its datagram has been dealt with.
+struct Received {
+    frame: Frame,
+    /// Where in it the packet stands.
+    octets: Range<usize>,
+}
+
 /// How received frames go back to the FILL ring.
 pub(crate) enum RxHome {
     /// This worker owns the queue; the others' frames come in by these.
@@ -91,9 +100,10 @@ pub(crate) struct RxKernel {
 }
 
 impl Rx {
-    /// Takes up to `budget` datagrams and calls `f` for each; how many. The payload is only there
+    /// Takes up to `budget` datagrams and calls `f` with as many at a time as there are, up to a
+    /// few dozen, so that it can look ahead over them; how many. The payloads are only there
     /// during the call.
-    pub fn poll(&mut self, budget: usize, f: &mut impl FnMut(Datagram<'_>)) -> usize {
+    pub fn poll(&mut self, budget: usize, f: &mut impl FnMut(&[Datagram<'_>])) -> usize {
         let queues = self.queues.len();
         let mut taken = 0;
         for offset in 0..queues {
@@ -135,17 +145,20 @@ impl Rx {
         self.queues.iter_mut().any(|queue| !queue.rx.is_empty())
     }
 
-    fn poll_kernels(&mut self, budget: usize, f: &mut impl FnMut(Datagram<'_>)) -> usize {
+    fn poll_kernels(&mut self, budget: usize, f: &mut impl FnMut(&[Datagram<'_>])) -> usize {
         let mut taken = 0;
         for kernel in &self.kernels {
             let addresses = kernel.addresses.load();
             let counters = &self.counters;
-            let deliver = &mut |received: KernelDatagram<'_>| {
-                let source = addresses.reply_source(received.destination, received.source);
-                let Some(local) = source else {
-                    return counters.count_drop(IoDrop::NoSourceAddress, 1);
-                };
-                f(kernel.datagram(&received, local));
+            let deliver = &mut |received: &[KernelDatagram<'_>]| {
+                let mut datagrams = ArrayVec::<_, BATCH>::new();
+                for received in received {
+                    match addresses.reply_source(received.destination, received.source) {
+                        Some(local) => datagrams.push(kernel.datagram(received, local)),
+                        None => counters.count_drop(IoDrop::NoSourceAddress, 1),
+                    }
+                }
+                f(&datagrams);
             };
             let truncated_before = self.reader.truncated;
             match self.reader.receive(&kernel.socket, budget - taken, deliver) {
@@ -186,15 +199,20 @@ impl RxQueue {
         &mut self,
         budget: usize,
         counters: &IoCounters,
-        f: &mut impl FnMut(Datagram<'_>),
+        f: &mut impl FnMut(&[Datagram<'_>]),
     ) -> usize {
         self.bring_home();
         let mut taken = 0;
-        while taken < budget
-            && let Some(descriptor) = self.rx.pop()
-        {
-            taken += 1;
-            self.deliver(&descriptor, counters, f);
+        while taken < budget {
+            let frames = self.take(budget - taken);
+            if frames.is_empty() {
+                break;
+            }
+            taken += frames.len();
+            self.deliver(&frames, counters, f);
+            for received in frames {
+                self.send_home(received.frame.into_number());
+            }
         }
         if taken > 0 {
             self.rx.release();
@@ -203,37 +221,53 @@ impl RxQueue {
         taken
     }
 
-    fn deliver(
-        &mut self,
-        descriptor: &libc::xdp_desc,
-        counters: &IoCounters,
-        f: &mut impl FnMut(Datagram<'_>),
-    ) {
-        let number = number_of(descriptor.addr);
-        // SAFETY: the kernel put the frame into this RX ring, which gave it up by `pop`.
-        let frame = unsafe { self.umem.take(number) };
-        let start = (descriptor.addr - address_of(number)) as usize;
-        let octets = self.umem.octets(&frame);
-        let octets = octets
-            .get(start..start + descriptor.len as usize)
-            .unwrap_or_default();
-        match self.datagram(octets) {
-            Ok(datagram) => f(datagram),
-            Err(reason) => counters.count_drop(reason, 1),
+    /// Frames from the RX ring, up to `most` of them.
+    fn take(&mut self, most: usize) -> ArrayVec<Received, BATCH> {
+        let mut frames = ArrayVec::new();
+        while frames.len() < most.min(BATCH)
+            && let Some(descriptor) = self.rx.pop()
+        {
+            let number = number_of(descriptor.addr);
+            let start = (descriptor.addr - address_of(number)) as usize;
+            frames.push(Received {
+                // SAFETY: the kernel put the frame into this RX ring, which gave it up by `pop`.
+                frame: unsafe { self.umem.take(number) },
+                octets: start..start + descriptor.len as usize,
+            });
         }
-        self.send_home(frame.into_number());
+        frames
     }
 
-    fn datagram<'f>(&self, octets: &'f [u8]) -> Result<Datagram<'f>, IoDrop> {
+    fn deliver(
+        &self,
+        frames: &[Received],
+        counters: &IoCounters,
+        f: &mut impl FnMut(&[Datagram<'_>]),
+    ) {
+        let addresses = self.addresses.load();
+        let mut datagrams = ArrayVec::<_, BATCH>::new();
+        for Received { frame, octets } in frames {
+            let octets = self.umem.octets(frame).get(octets.clone());
+            match self.datagram(octets.unwrap_or_default(), &addresses) {
+                Ok(datagram) => datagrams.push(datagram),
+                Err(reason) => counters.count_drop(reason, 1),
+            }
+        }
+        f(&datagrams);
+    }
+
+    fn datagram<'f>(
+        &self,
+        octets: &'f [u8],
+        addresses: &Addresses,
+    ) -> Result<Datagram<'f>, IoDrop> {
         let frame = wire::Frame::parse(octets)?;
         if self.verify_checksums {
             frame.verify_checksum()?;
         }
         let source = Ipv6Addr::from_bits(frame.src);
         let destination = Ipv6Addr::from_bits(frame.dst);
-        let own = self
-            .addresses
-            .load()
+        let own = addresses
             .reply_source(destination, source)
             .ok_or(IoDrop::NoSourceAddress)?;
         Ok(Datagram {

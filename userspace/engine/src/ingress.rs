@@ -1,6 +1,7 @@
 //! What comes in: a datagram, and what of it is known before any binding is looked at.
 
 use crate::drop_reason::DropReason;
+use crate::model::{LinkId, Model};
 use core::net::Ipv6Addr;
 use wire::{
     ChainError, Duid, Fault, Malformed, MessageIndex, MessageType, RelayChain, ShardId, shard_of,
@@ -27,6 +28,7 @@ pub struct Ingress<'a> {
 #[derive(Clone, Debug)]
 pub struct Parsed<'a> {
     pub(crate) ingress: Ingress<'a>,
+    shard: ShardId,
     pub(crate) chain: RelayChain<'a>,
     pub(crate) index: MessageIndex<'a>,
 }
@@ -38,28 +40,48 @@ pub struct Parsed<'a> {
 /// unicast address (RFC 9915 §16).
 #[inline]
 pub fn parse<'a>(ingress: &Ingress<'a>) -> Result<Parsed<'a>, DropReason> {
-    let mut parsed = Parsed {
-        ingress: *ingress,
-        chain: RelayChain::default(),
-        index: MessageIndex::default(),
-    };
-    parsed.chain.read(ingress.payload).map_err(chain_reason)?;
-    check_type(parsed.chain.message.msg_type)?;
-    if parsed.chain.relays.is_empty() && !ingress.destination.is_multicast() {
-        return Err(DropReason::Unicast);
-    }
-    let message = parsed.chain.message;
-    parsed.index.read(&message).map_err(malformed_reason)?;
+    let mut parsed = Parsed::unread(ingress);
+    parsed.read()?;
     Ok(parsed)
 }
 
 impl<'a> Parsed<'a> {
+    /// The place for a datagram that [`read`](Self::read) then reads: it is large to be moved.
+    #[inline]
+    pub(crate) fn unread(ingress: &Ingress<'a>) -> Self {
+        Self {
+            ingress: *ingress,
+            shard: ShardId(0),
+            chain: RelayChain::default(),
+            index: MessageIndex::default(),
+        }
+    }
+
+    /// Reads the datagram; see [`parse`].
+    #[inline]
+    pub(crate) fn read(&mut self) -> Result<(), DropReason> {
+        let Ingress {
+            payload,
+            destination,
+            ..
+        } = self.ingress;
+        self.chain.read(payload).map_err(chain_reason)?;
+        let message = &self.chain.message;
+        check_type(message.msg_type)?;
+        if self.chain.relays.is_empty() && !destination.is_multicast() {
+            return Err(DropReason::Unicast);
+        }
+        self.index.read(message).map_err(malformed_reason)?;
+        self.shard = match self.index.client_id {
+            Some(client) => shard_of(client.octets()),
+            None => shard_of(&message.transaction_id),
+        };
+        Ok(())
+    }
+
     /// The shard that answers: its client's or, without a client, one by the transaction-id.
     pub fn shard(&self) -> ShardId {
-        match self.index.client_id {
-            Some(client) => shard_of(client.octets()),
-            None => shard_of(&self.chain.message.transaction_id),
-        }
+        self.shard
     }
 
     /// Who sent it, if it says so.
@@ -75,6 +97,15 @@ impl<'a> Parsed<'a> {
     /// Whether a relay forwarded it.
     pub fn is_relayed(&self) -> bool {
         !self.chain.relays.is_empty()
+    }
+
+    /// The client's link (RFC 9915 §13.1, RFC 6221): behind a relay by the link-address nearest
+    /// to the client that is not zero; otherwise that of the interface.
+    pub(crate) fn link(&self, model: &Model) -> Option<LinkId> {
+        match self.chain.link_address() {
+            Some(address) => model.link_of_address(address),
+            None => model.link_of_interface(self.ingress.interface),
+        }
     }
 
     /// The datagram it was read from.

@@ -6,8 +6,9 @@
 //! out as a [`BindingDelta`](lease::BindingDelta).
 //!
 //! The way of a message: [`parse`] reads it, [`answer`] finds its link, decides for every IA, writes
-//! and commits. [`expire`] ends bindings; [`restore`] and [`adopt`] bring them back after a restart.
+//! and commits; a [`Batch`] of messages has its cache misses asked for together. [`expire`] ends bindings; [`restore`] and [`adopt`] bring them back after a restart.
 
+pub mod batch;
 pub mod drop_reason;
 pub mod exchange;
 pub mod failover;
@@ -23,6 +24,7 @@ mod relay;
 mod reply;
 mod via;
 
+pub use batch::{BATCH_MAX, Batch};
 pub use drop_reason::DropReason;
 pub use exchange::{Context, Outcome, answer};
 pub use failover::reclaim;

@@ -10,8 +10,8 @@ use dhcproto::v6::{
     OptionCode,
 };
 use engine::{
-    Context, Ingress, InterfaceId, LinkSpec, Model, ModelBuilder, OptionValues, Outcome,
-    PoolConfig, answer, expire, parse,
+    Batch, Context, Ingress, InterfaceId, LinkSpec, Model, ModelBuilder, OptionValues, Outcome,
+    PoolConfig, answer, expire,
 };
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -133,7 +133,10 @@ impl Server {
         let mut bound = Vec::with_capacity(8);
         let mut ended = Vec::with_capacity(8);
         let before = CALLS.get();
-        let parsed = parse(&ingress).unwrap();
+        let mut batch = Batch::default();
+        batch.push(&ingress).unwrap();
+        batch.look_ahead(&self.model, |id| self.shards.get(usize::from(id.0)));
+        let parsed = &batch.messages()[0];
         let context = Context {
             model: &self.model,
             now: self.now,
@@ -143,7 +146,7 @@ impl Server {
         let outcome = answer(
             &context,
             shard,
-            &parsed,
+            parsed,
             &mut out,
             &mut |delta| match delta {
                 BindingDelta::Put { record, .. } => bound.push(record.lease),

@@ -10,6 +10,7 @@ pub mod pool;
 pub mod shard;
 pub mod time;
 
+mod prefetch;
 mod sip;
 
 pub use binding::{
@@ -18,5 +19,5 @@ pub use binding::{
 pub use delta::BindingDelta;
 pub use leeway::{Answers, Leeway, LifetimeCap, Prefixes, Role};
 pub use pool::{AllocationKey, Pool, PoolCounts, PoolError, PoolSpec, Positions, Share, Sides};
-pub use shard::{Answer, Answered, BindingId, Shard, UnackedCounts};
+pub use shard::{Ahead, Answer, Answered, BindingId, Shard, UnackedCounts};
 pub use time::AbsTime;

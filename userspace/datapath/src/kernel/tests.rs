@@ -96,9 +96,11 @@ fn receive(reader: &mut KernelReader, socket: &KernelSocket, wait: Duration) -> 
     let timeout = Timespec::try_from(wait).unwrap();
     poll(&mut [PollFd::new(socket, PollFlags::IN)], Some(&timeout)).unwrap();
     let mut all = Vec::new();
-    let count = reader.receive(socket, 64, &mut |datagram| {
-        let payload = datagram.payload.to_vec();
-        all.push((payload, datagram.source, datagram.destination));
+    let count = reader.receive(socket, 64, &mut |datagrams| {
+        for datagram in datagrams {
+            let payload = datagram.payload.to_vec();
+            all.push((payload, datagram.source, datagram.destination));
+        }
     });
     assert_eq!(count.unwrap(), all.len());
     all
@@ -216,7 +218,9 @@ fn the_budget_holds_across_batches() {
         }
         let (mut reader, mut numbers) = (KernelReader::new(), Vec::new());
         for (budget, expected) in [(0, 0), (1, 1), (32, 32), (50, 50), (64, 17), (64, 0)] {
-            let mut take = |datagram: super::KernelDatagram<'_>| numbers.push(datagram.payload[0]);
+            let mut take = |datagrams: &[super::KernelDatagram<'_>]| {
+                numbers.extend(datagrams.iter().map(|datagram| datagram.payload[0]));
+            };
             assert_eq!(
                 reader.receive(&socket, budget, &mut take).unwrap(),
                 expected

@@ -49,10 +49,12 @@ fn answer(tx: &mut Tx, datagram: &Datagram<'_>, len: usize) {
 /// One turn of a worker that echoes every datagram so often.
 fn echo(io: &mut WorkerIo, copies: usize, seen: &mut impl FnMut(&Datagram<'_>)) {
     let WorkerIo { rx, tx, .. } = io;
-    rx.poll(64, &mut |datagram| {
-        seen(&datagram);
-        for _ in 0..copies {
-            answer(tx, &datagram, datagram.payload.len());
+    rx.poll(64, &mut |datagrams| {
+        for datagram in datagrams {
+            seen(datagram);
+            for _ in 0..copies {
+                answer(tx, datagram, datagram.payload.len());
+            }
         }
     });
     io.settle();
@@ -119,9 +121,11 @@ fn next(ios: &mut [WorkerIo], len: usize) -> Result<Seen> {
         let mut seen = None;
         for (worker, io) in ios.iter_mut().enumerate() {
             let WorkerIo { rx, tx, .. } = io;
-            rx.poll(1, &mut |datagram| {
-                seen = Some(Seen::new(worker, &datagram));
-                answer(tx, &datagram, len);
+            rx.poll(1, &mut |datagrams| {
+                for datagram in datagrams {
+                    seen = Some(Seen::new(worker, datagram));
+                    answer(tx, datagram, len);
+                }
             });
             io.settle();
         }

@@ -5,11 +5,11 @@ use crate::drop_reason::DropReason;
 use crate::failover;
 use crate::model::{Link, OptionScopes};
 use crate::plan::{Hold, IaAnswer, Line, Plan};
-use crate::policy::{self, Policy, Taking};
+use crate::policy::{Policy, Taking};
 use crate::reply;
 use crate::via;
 use lease::{BindingDelta, BindingRecord, BindingStatus};
-use wire::{Duid, IaKey, IaKind, MessageIndex, MessageType, OptionCode};
+use wire::{Duid, IaKind, MessageIndex, MessageType, OptionCode};
 
 /// How the answer to a message differs from the others'.
 #[derive(Clone, Copy, Debug)]
@@ -40,14 +40,6 @@ pub(super) fn answer(
 ) -> Result<Outcome, DropReason> {
     exchange.check_ias_are_complete()?;
     let duid = exchange.client()?;
-    for ia in &exchange.parsed.index.ias {
-        let key = IaKey {
-            duid,
-            kind: ia.kind,
-            iaid: ia.iaid,
-        };
-        exchange.shard.warm(&key, policy::named(ia).next());
-    }
     let link = exchange.link()?;
     let commits = form.kind == MessageType::REPLY;
     let policy = Policy {

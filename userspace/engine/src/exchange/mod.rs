@@ -180,14 +180,10 @@ impl<'x> Exchange<'x> {
         }
     }
 
-    /// The client's link (RFC 9915 §13.1, RFC 6221): behind a relay by the link-address nearest
-    /// to the client that is not zero; otherwise that of the interface.
+    /// The client's link.
     fn link(&self) -> Result<&'x Link, DropReason> {
         let model = self.context.model;
-        let id = match self.parsed.chain.link_address() {
-            Some(address) => model.link_of_address(address),
-            None => model.link_of_interface(self.parsed.ingress.interface),
-        };
-        id.map(|id| model.link(id)).ok_or(DropReason::NoLink)
+        let id = self.parsed.link(model).ok_or(DropReason::NoLink)?;
+        Ok(model.link(id))
     }
 }

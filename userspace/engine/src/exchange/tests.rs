@@ -2,7 +2,7 @@
 //! comes in and reads what goes out.
 
 use super::*;
-use crate::{Ingress, InterfaceId, LinkSpec, ModelBuilder, PoolConfig, expire, parse};
+use crate::{Batch, Ingress, InterfaceId, LinkSpec, ModelBuilder, PoolConfig, expire};
 use core::net::Ipv6Addr;
 use dhcproto::v6::{
     DhcpOption, DhcpOptions, IAAddr, IANA, IAPD, Message, MessageType as Type, Status,
@@ -49,14 +49,35 @@ impl Server {
 
     /// Sends a message; the answer, or why there is none. Frees what ended, as a worker does.
     fn send(&mut self, message: &Message) -> Result<Message, DropReason> {
-        let payload = message.to_vec().unwrap();
-        let ingress = Ingress {
-            payload: &payload,
-            interface: InterfaceId(0),
-            source: ip("fe80::9"),
-            destination: ip("ff02::1:2"),
-        };
-        let parsed = parse(&ingress)?;
+        self.send_together(&[message]).remove(0)
+    }
+
+    /// Sends messages that arrive at once.
+    fn send_together(&mut self, messages: &[&Message]) -> Vec<Result<Message, DropReason>> {
+        let payloads = messages.iter().map(|message| message.to_vec().unwrap());
+        let payloads: Vec<Vec<u8>> = payloads.collect();
+        let mut batch = Batch::default();
+        let read: Vec<Result<(), DropReason>> = payloads
+            .iter()
+            .map(|payload| {
+                let ingress = Ingress {
+                    payload,
+                    interface: InterfaceId(0),
+                    source: ip("fe80::9"),
+                    destination: ip("ff02::1:2"),
+                };
+                batch.push(&ingress).map(drop)
+            })
+            .collect();
+        let shard = &self.shard;
+        batch.look_ahead(&self.model, |id| (id == shard.id()).then_some(shard));
+        let mut parsed = batch.messages().iter();
+        read.into_iter()
+            .map(|read| read.and_then(|()| self.answer(parsed.next().unwrap())))
+            .collect()
+    }
+
+    fn answer(&mut self, parsed: &Parsed<'_>) -> Result<Message, DropReason> {
         let context = Context {
             model: &self.model,
             now: self.now,
@@ -65,7 +86,7 @@ impl Server {
         let mut out = [0; 1_200];
         let mut ended = Vec::new();
         let mut deltas = 0;
-        let outcome = answer(&context, &mut self.shard, &parsed, &mut out, &mut |delta| {
+        let outcome = answer(&context, &mut self.shard, parsed, &mut out, &mut |delta| {
             deltas += 1;
             if let BindingDelta::Remove { lease, .. } = delta {
                 ended.push(*lease);
@@ -194,6 +215,33 @@ fn rfc9915_18_3_2_a_retransmitted_request_gets_the_same_lease() {
     let first = request(&mut server);
     assert_eq!(request(&mut server), first);
     assert_eq!(server.bound(), 1);
+}
+
+#[test]
+fn messages_that_arrive_together_see_what_those_before_them_did() {
+    let mut server = Server::new(|builder| builder);
+    let wish = message(Type::Request, true, vec![ia_na(&[])]);
+    let stray = message(Type::Request, false, vec![ia_na(&[])]);
+    let twice = server.send_together(&[&wish, &stray, &wish]);
+    let [Ok(first), Err(reason), Ok(again)] = &twice[..] else {
+        panic!("{twice:?}");
+    };
+    assert_eq!(*reason, DropReason::NoServerId);
+    assert_eq!(na(first).2, na(again).2);
+    assert_eq!((server.bound(), server.shard.len()), (1, 1));
+
+    let address = na(first).2[0].0;
+    let named = |msg_type| message(msg_type, true, vec![ia_na(&[address])]);
+    let (release, renew) = (named(Type::Release), named(Type::Renew));
+    let answers = server.send_together(&[&renew, &release, &renew, &wish]);
+    let shown: Vec<_> = answers
+        .iter()
+        .map(|answer| answer.as_ref().unwrap())
+        .collect();
+    assert_eq!(na(shown[0]).2[0].0, address);
+    assert_eq!(na(shown[2]).3, Some(Status::NoBinding));
+    assert_eq!(na(shown[3]).2[0].0, address);
+    assert_eq!((server.bound(), server.shard.len()), (1, 1));
 }
 
 #[test]

@@ -89,6 +89,13 @@ impl Bitmap {
         }
     }
 
+    /// Asks the memory for the bit.
+    pub(super) fn prefetch(&self, bit: usize) {
+        if let Some(word) = self.levels[0].get(bit / 64) {
+            crate::prefetch::value(word);
+        }
+    }
+
     /// Whether the bit is set.
     pub(super) fn is_taken(&self, bit: usize) -> bool {
         self.levels[0][bit / 64].load(Ordering::SeqCst) & 1 << (bit % 64) != 0

@@ -237,6 +237,17 @@ impl Dense {
         }
     }
 
+    /// Asks the memory for this position's bit.
+    pub(super) fn prefetch(&self, position: u64) {
+        self.bits.prefetch(self.bit(position));
+    }
+
+    /// Asks the memory for where a draw from any position begins.
+    pub(super) fn prefetch_draw(&self, hash: u64) {
+        let (_, start) = self.search(hash, None);
+        self.bits.prefetch(start);
+    }
+
     pub(super) fn bound(&self) -> u64 {
         let free = self.free.load(Ordering::SeqCst);
         self.capacity

@@ -221,6 +221,18 @@ impl Pool {
         Some(self.spec.lease_at(position))
     }
 
+    /// Asks the memory for what drawing `lease`, or else what this IA's hash leads to, looks at.
+    #[inline]
+    pub fn look_ahead(&self, ia: &IaKey<'_>, lease: Option<Lease>) {
+        let Store::Dense(dense) = &self.store else {
+            return;
+        };
+        match lease.and_then(|lease| self.spec.position_of(lease)) {
+            Some(position) => dense.prefetch(position),
+            None => dense.prefetch_draw(self.hash(ia, 0)),
+        }
+    }
+
     /// Takes exactly this lease: a client's hint, or what was advertised. `false` if it is not in
     /// the pool, reserved, held already, or (sparse) in the part of another shard, whose table
     /// cannot be asked from here.

@@ -8,8 +8,10 @@
 //! that ends is in the timing wheel; every one that its record calls `unacked` is among those to be
 //! sent to the partner, in flight, or rejected by it ([`unacked`]). Apart from growth of its tables nothing here allocates.
 
+mod ahead;
 mod cells;
 mod duids;
+mod index;
 mod slab;
 mod slot_set;
 mod stored;
@@ -21,8 +23,10 @@ mod unacked_tests;
 mod via;
 mod wheel;
 
+pub use self::ahead::Ahead;
 use self::cells::Cells;
 use self::duids::StoredDuid;
+use self::index::Index;
 use self::slab::Slab;
 use self::stored::Stored;
 use self::unacked::Unacked;
@@ -32,8 +36,6 @@ use self::wheel::Wheel;
 use crate::sip::SipKey;
 use crate::{AbsTime, BindingRecord, BindingState, Lease};
 use core::fmt;
-use core::hint::black_box;
-use hashbrown::HashTable;
 use wire::{IaKey, ShardId};
 
 /// A binding's place in its shard: good until the binding is removed, then given to another.
@@ -46,8 +48,8 @@ pub struct Shard {
     tables: SipKey,
     bindings: Slab<Stored>,
     cells: Cells,
-    by_ia: HashTable<u32>,
-    by_lease: HashTable<u32>,
+    by_ia: Index,
+    by_lease: Index,
     wheel: Wheel,
     unacked: Unacked,
 }
@@ -61,8 +63,8 @@ impl Shard {
             tables: SipKey::from_seed(seed),
             bindings: Slab::new(),
             cells: Cells::new(),
-            by_ia: HashTable::new(),
-            by_lease: HashTable::new(),
+            by_ia: Index::new(),
+            by_lease: Index::new(),
             wheel: Wheel::new(),
             unacked: Unacked::default(),
         }
@@ -103,34 +105,20 @@ impl Shard {
         ia: &'k IaKey<'k>,
     ) -> impl Iterator<Item = (BindingId, BindingRecord<'s>)> + use<'s, 'k> {
         self.by_ia
-            .iter_hash(hash_of_ia(self.tables, ia))
-            .filter(|&&id| self.bindings[id].is_of(ia, &self.cells))
-            .filter_map(|&id| Some((BindingId(id), self.get(BindingId(id))?)))
-    }
-
-    /// Asks the memory for what a decision about this IA, and about a lease it names, will look at.
-    ///
-    /// In a table of millions each of these places is a cache miss. Asked for one after the other
-    /// as the decision goes, each is waited for; asked for here they are waited for together.
-    pub fn warm(&self, ia: &IaKey<'_>, lease: Option<Lease>) {
-        black_box(self.bindings.next_free().map(Stored::is_live));
-        if let Some(lease) = lease {
-            let hash = lease_hash(self.tables, lease);
-            black_box(self.by_lease.find(hash, |_| false));
-        }
-        let hash = hash_of_ia(self.tables, ia);
-        black_box(self.by_ia.find(hash, |&id| !self.bindings[id].is_live()));
+            .all(hash_of_ia(self.tables, ia))
+            .filter(|&id| self.bindings[id].is_of(ia, &self.cells))
+            .filter_map(|id| Some((BindingId(id), self.get(BindingId(id))?)))
     }
 
     /// The binding of a lease.
     pub fn by_lease(&self, lease: Lease) -> Option<(BindingId, BindingRecord<'_>)> {
-        let id = BindingId(self.find(lease)?);
+        let id = BindingId(self.find(lease_hash(self.tables, lease), lease)?);
         Some((id, self.get(id)?))
     }
 
     /// Whether there is a binding of this lease, whatever its status.
     pub fn holds(&self, lease: Lease) -> bool {
-        self.find(lease).is_some()
+        self.find(lease_hash(self.tables, lease), lease).is_some()
     }
 
     /// The binding at this place, if there is one.
@@ -141,8 +129,9 @@ impl Shard {
     /// Inserts a binding, or replaces the one of the same lease at the same place, whoever held
     /// it; arms the wheel for its new end.
     pub fn put(&mut self, record: &BindingRecord<'_>) -> BindingId {
-        let Some(id) = self.find(record.lease) else {
-            return BindingId(self.insert(record));
+        let hash = lease_hash(self.tables, record.lease);
+        let Some(id) = self.find(hash, record.lease) else {
+            return BindingId(self.insert(record, hash));
         };
         self.wheel.disarm(&mut self.bindings, id);
         let old = self.bindings[id];
@@ -154,7 +143,7 @@ impl Shard {
             old.duid.remove(&mut self.cells);
             let duid = StoredDuid::insert(record.duid, &mut self.cells);
             self.bindings[id] = Stored::new(record, duid, via);
-            self.index_ia(id);
+            self.index_ia(id, record);
         }
         self.wheel.arm(&mut self.bindings, id);
         self.note_put(id, record.partner.unacked);
@@ -188,12 +177,7 @@ impl Shard {
         let (lease, duid, via) = (stored.lease(), stored.duid, stored.via);
         self.wheel.disarm(&mut self.bindings, id);
         self.forget_ia(id);
-        if let Ok(entry) = self
-            .by_lease
-            .find_entry(lease_hash(self.tables, lease), |&other| other == id)
-        {
-            entry.remove();
-        }
+        self.by_lease.remove(lease_hash(self.tables, lease), id);
         duid.remove(&mut self.cells);
         via.remove(&mut self.cells);
         self.unacked.forget(id);
@@ -269,40 +253,36 @@ impl Shard {
         size_of::<Self>()
             + self.bindings.memory_bytes()
             + self.cells.memory_bytes()
-            + self.by_ia.allocation_size()
-            + self.by_lease.allocation_size()
+            + self.by_ia.memory_bytes()
+            + self.by_lease.memory_bytes()
             + self.wheel.memory_bytes()
             + self.unacked.memory_bytes()
     }
 
-    fn find(&self, lease: Lease) -> Option<u32> {
+    /// The binding of a lease with this hash.
+    fn find(&self, hash: u64, lease: Lease) -> Option<u32> {
         self.by_lease
-            .find(lease_hash(self.tables, lease), |&id| {
-                self.bindings[id].lease() == lease
-            })
-            .copied()
+            .find(hash, |id| self.bindings[id].lease() == lease)
     }
 
-    fn insert(&mut self, record: &BindingRecord<'_>) -> u32 {
+    fn insert(&mut self, record: &BindingRecord<'_>, lease: u64) -> u32 {
         let duid = StoredDuid::insert(record.duid, &mut self.cells);
         let via = StoredVia::NONE.replaced(record.via, &mut self.cells);
         let id = self.bindings.insert(Stored::new(record, duid, via));
-        self.index_ia(id);
+        self.index_ia(id, record);
         let Self {
             tables,
             bindings,
             by_lease,
             ..
         } = self;
-        by_lease.insert_unique(lease_hash(*tables, record.lease), id, |&id| {
-            lease_hash(*tables, bindings[id].lease())
-        });
+        by_lease.insert(lease, id, |&id| lease_hash(*tables, bindings[id].lease()));
         self.wheel.arm(&mut self.bindings, id);
         self.note_put(id, record.partner.unacked);
         id
     }
 
-    fn index_ia(&mut self, id: u32) {
+    fn index_ia(&mut self, id: u32, record: &BindingRecord<'_>) {
         let Self {
             tables,
             bindings,
@@ -310,15 +290,14 @@ impl Shard {
             by_ia,
             ..
         } = self;
-        let hash = |id: u32| ia_hash(*tables, &bindings[id], cells);
-        by_ia.insert_unique(hash(id), id, |&id| hash(id));
+        by_ia.insert(hash_of_ia(*tables, &record.ia()), id, |&id| {
+            ia_hash(*tables, &bindings[id], cells)
+        });
     }
 
     fn forget_ia(&mut self, id: u32) {
         let hash = ia_hash(self.tables, &self.bindings[id], &self.cells);
-        if let Ok(entry) = self.by_ia.find_entry(hash, |&other| other == id) {
-            entry.remove();
-        }
+        self.by_ia.remove(hash, id);
     }
 }
 
@@ -343,10 +322,6 @@ fn ia_hash(tables: SipKey, stored: &Stored, cells: &Cells) -> u64 {
 }
 
 fn lease_hash(tables: SipKey, lease: Lease) -> u64 {
-    let words = [
-        lease.addr as u64,
-        (lease.addr >> 64) as u64,
-        u64::from(lease.len),
-    ];
-    tables.hash(&words, &[])
+    let words = [lease.addr as u64, (lease.addr >> 64) as u64];
+    tables.hash(&words, &[lease.len])
 }

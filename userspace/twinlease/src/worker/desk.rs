@@ -9,8 +9,9 @@ use super::reclaim::ReclaimWalk;
 use super::shards::ShardSet;
 use crate::control::command::Busy;
 use crate::counters::WorkerCounters;
+use arrayvec::ArrayVec;
 use datapath::{Datagram, ReplyTo, Tx};
-use engine::{Context, DropReason, Ingress, InterfaceId, Model, Outcome, Parsed};
+use engine::{BATCH_MAX, Batch, Context, DropReason, Ingress, InterfaceId, Model, Outcome, Parsed};
 use journal::Appender;
 use lease::{AbsTime, BindingDelta, Leeway};
 use std::sync::Arc;
@@ -19,6 +20,9 @@ use wire::{MessageType, SHARDS};
 
 /// Leases ended in one turn, so that a million that expire in one second do not stop the answers.
 const EXPIRE_BATCH: usize = 64;
+
+/// Where the answers to a batch of messages go, one way for each.
+type Ways<'w> = ArrayVec<&'w ReplyTo, BATCH_MAX>;
 
 /// A worker without its ports.
 pub struct Desk {
@@ -58,41 +62,66 @@ impl Desk {
         }
     }
 
-    /// Answers, hands over or drops one datagram.
-    pub fn take(&mut self, tx: &mut Tx, datagram: &Datagram<'_>, now: AbsTime) {
-        match datagram.reply_to.is_kernel() {
-            true => self.counters.received_socket.add(1),
-            false => self.counters.received_xdp.add(1),
-        }
-        let ingress = Ingress {
-            payload: datagram.payload,
-            interface: InterfaceId(datagram.interface.0),
-            source: datagram.source,
-            destination: datagram.destination,
-        };
-        let parsed = match engine::parse(&ingress) {
-            Ok(parsed) => parsed,
-            Err(reason) => return self.drop_for(reason),
-        };
-        self.counters.received.of(parsed.msg_type().0).add(1);
-        match usize::from(self.owner[usize::from(parsed.shard().0)]) {
-            owner if owner == self.index => self.answer(tx, &datagram.reply_to, &parsed, now),
-            owner => self.hand_over(owner, datagram),
+    /// Answers, hands over or drops each datagram.
+    pub fn take(&mut self, tx: &mut Tx, datagrams: &[Datagram<'_>], now: AbsTime) {
+        for datagrams in datagrams.chunks(BATCH_MAX) {
+            let mut batch = Batch::default();
+            let mut ways = Ways::new();
+            for datagram in datagrams {
+                match datagram.reply_to.is_kernel() {
+                    true => self.counters.received_socket.add(1),
+                    false => self.counters.received_xdp.add(1),
+                }
+                let ingress = Ingress {
+                    payload: datagram.payload,
+                    interface: InterfaceId(datagram.interface.0),
+                    source: datagram.source,
+                    destination: datagram.destination,
+                };
+                let parsed = match batch.push(&ingress) {
+                    Ok(parsed) => parsed,
+                    Err(reason) => {
+                        self.drop_for(reason);
+                        continue;
+                    }
+                };
+                self.counters.received.of(parsed.msg_type().0).add(1);
+                match usize::from(self.owner[usize::from(parsed.shard().0)]) {
+                    owner if owner == self.index => ways.push(&datagram.reply_to),
+                    owner => {
+                        batch.pop();
+                        self.hand_over(owner, datagram);
+                    }
+                }
+            }
+            self.answer_all(tx, &batch, &ways, now);
         }
     }
 
-    /// Answers a packet that another worker received.
-    pub fn take_handed_over(&mut self, tx: &mut Tx, letter: &HandedOver, now: AbsTime) {
-        self.counters.handed_in.add(1);
-        let ingress = Ingress {
-            payload: &letter.payload,
-            interface: InterfaceId(letter.interface.0),
-            source: letter.source,
-            destination: letter.destination,
-        };
-        match engine::parse(&ingress) {
-            Ok(parsed) => self.answer(tx, &letter.reply_to, &parsed, now),
-            Err(reason) => self.drop_for(reason),
+    /// Answers packets that other workers received, up to [`BATCH_MAX`] of them.
+    pub fn take_handed_over(&mut self, tx: &mut Tx, letters: &[Box<HandedOver>], now: AbsTime) {
+        let mut batch = Batch::default();
+        let mut ways = Ways::new();
+        for letter in letters {
+            self.counters.handed_in.add(1);
+            let ingress = Ingress {
+                payload: &letter.payload,
+                interface: InterfaceId(letter.interface.0),
+                source: letter.source,
+                destination: letter.destination,
+            };
+            match batch.push(&ingress) {
+                Ok(_) => ways.push(&letter.reply_to),
+                Err(reason) => self.drop_for(reason),
+            }
+        }
+        self.answer_all(tx, &batch, &ways, now);
+    }
+
+    fn answer_all(&mut self, tx: &mut Tx, batch: &Batch<'_>, ways: &Ways<'_>, now: AbsTime) {
+        batch.look_ahead(&self.model, |id| self.shards.get(id));
+        for (parsed, to) in batch.messages().iter().zip(ways) {
+            self.answer(tx, to, parsed, now);
         }
     }
 

@@ -32,7 +32,10 @@ pub use reclaim::ReclaimWalk;
 pub use shards::ShardSet;
 
 use crate::config::Idle;
+use arrayvec::ArrayVec;
 use datapath::WorkerIo;
+use engine::BATCH_MAX;
+use inbox::HandedOver;
 use lease::AbsTime;
 use rest::Rest;
 use shards::SnapshotWalk;
@@ -51,6 +54,9 @@ const SLEEP_MAX: Duration = Duration::from_millis(250);
 const SNAPSHOT_PAUSE: Duration = Duration::from_millis(1);
 /// How long an orderly stop waits for the journal to commit what is held.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
+
+/// Packets from other workers that are answered together.
+type Letters = ArrayVec<Box<HandedOver>, BATCH_MAX>;
 
 /// What a worker is made of.
 pub struct Worker {
@@ -124,19 +130,22 @@ impl Worker {
     fn receive(&mut self, now: AbsTime) -> usize {
         let Self { desk, io, .. } = self;
         let WorkerIo { rx, tx, .. } = io;
-        rx.poll(RX_BATCH, &mut |datagram| desk.take(tx, &datagram, now))
+        rx.poll(RX_BATCH, &mut |datagrams| desk.take(tx, datagrams, now))
     }
 
     fn read_mail(&mut self, now: AbsTime, snapshot: &mut Option<SnapshotWalk>) -> usize {
         let mut read = 0;
+        let mut letters = Letters::new();
         while read < MAIL_BATCH
             && let Some(mail) = self.inbox.take()
         {
             read += 1;
+            // What else is in the mail is done after the letters before it.
+            if letters.is_full() || !matches!(mail, Mail::HandedOver(_)) {
+                self.answer_letters(&mut letters, now);
+            }
             match mail {
-                Mail::HandedOver(letter) => {
-                    self.desk.take_handed_over(&mut self.io.tx, &letter, now)
-                }
+                Mail::HandedOver(letter) => letters.push(letter),
                 Mail::Snapshot(feed) => *snapshot = Some(SnapshotWalk::new(feed)),
                 Mail::Command(command) => self.desk.serve(command),
                 Mail::BeginHandover(begin) => self.desk.begin_handover(*begin),
@@ -144,7 +153,13 @@ impl Worker {
                 Mail::AbandonHandover => self.desk.handover = None,
             }
         }
+        self.answer_letters(&mut letters, now);
         read
+    }
+
+    fn answer_letters(&mut self, letters: &mut Letters, now: AbsTime) {
+        self.desk.take_handed_over(&mut self.io.tx, letters, now);
+        letters.clear();
     }
 
     /// Commits and sends what is held; packets still in the rings are left to the kernel to drop.
