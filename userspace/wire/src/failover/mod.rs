@@ -47,3 +47,6 @@ fn once<T>(slot: &mut Option<T>, option: &RawOption<'_>, value: T) -> Result<(),
     *slot = Some(value);
     Ok(())
 }
+
+#[cfg(test)]
+mod tests;
