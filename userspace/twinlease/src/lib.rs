@@ -9,6 +9,7 @@ pub mod counters;
 pub mod live;
 pub mod logging;
 pub mod metrics;
+pub mod partner;
 pub mod recovery;
 pub mod reload;
 pub mod run;

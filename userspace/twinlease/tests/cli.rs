@@ -48,6 +48,23 @@ fn check_tells_every_fault_on_stderr() {
 }
 
 #[test]
+fn a_relationship_is_checked_and_then_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("t.toml");
+    let path = file.to_str().expect("a path in UTF-8");
+    let config = "[[interface]]\nname = \"eth0\"\n[[link]]\nname = \"a\"\ninterface = \"eth0\"\n\
+        [[link.address-pool]]\nrange = \"2001:db8::/64\"\n\
+        [[failover]]\nname = \"x\"\nrole = \"primary\"\nlocal = \"[2001:db8::1]:647\"\n\
+        partner = \"[2001:db8::2]:647\"\nlinks = [\"a\"]\ntls = \"insecure\"\n";
+    fs::write(&file, config).expect("a config");
+    for command in ["check", "run"] {
+        let (code, out, err) = twinlease(&[command, "--config", path]);
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{command}: {err}");
+        assert!(err.contains("[[failover]] is without fault, but this version does not serve"));
+    }
+}
+
+#[test]
 fn without_a_server_every_question_says_what_to_do() {
     for arguments in [
         &["status", "--json"][..],

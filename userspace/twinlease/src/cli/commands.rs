@@ -54,6 +54,11 @@ pub(super) fn check(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
 fn load(file: &Path) -> anyhow::Result<(Config, Report)> {
     let cores = allowed_cores().context("cannot tell on which cores this process may run")?;
     match config::load(file, &cores) {
+        Ok((config, _)) if !config.failover.is_empty() => bail!(
+            "{}: [[failover]] is without fault, but this version does not serve it yet; remove the \
+             table, and do not let two servers serve these links",
+            shown(file)
+        ),
         Ok(loaded) => Ok(loaded),
         Err(report) => {
             complain_of(&report);

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::failover;
 use super::fault::{Findings, Place};
 use super::file::{self, File};
 use super::links;
@@ -38,6 +39,7 @@ pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
         findings,
     );
     let links = links::check(&file.links, &interfaces, lifetimes, findings);
+    let failover = failover::check(&file.failover, &links, findings);
     control(&file.control, findings);
     Config {
         state_dir: value(&file.server.state_dir).unwrap_or_else(|| STATE_DIR.into()),
@@ -63,6 +65,7 @@ pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
             codes.collect()
         }),
         links,
+        failover,
         control_socket: control_socket(file),
         metrics: value(&file.control.metrics),
     }

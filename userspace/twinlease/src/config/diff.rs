@@ -22,6 +22,7 @@ pub fn needs_restart(before: &Config, after: &Config) -> Vec<String> {
             before.control_socket == after.control_socket,
         ),
         ("control.metrics", before.metrics == after.metrics),
+        ("failover", before.failover == after.failover),
     ];
     let changed = fixed.iter().filter(|(_, same)| !same);
     changed
@@ -47,6 +48,7 @@ pub fn changes(before: &Config, after: &Config) -> Vec<String> {
         declines_per_client,
         relay_supplied_options,
         links,
+        failover: _,
         control_socket: _,
         metrics: _,
     } = after;

@@ -7,14 +7,15 @@ use std::path::PathBuf;
 use engine::OptionValues;
 use toml::de::DeValue;
 
+use super::failover::Failover;
 use super::fault::{Findings, Place};
 use super::model::{Idle, Io, VerifyChecksums};
 use super::options;
 use super::read::{Placed, Reader, document};
-use super::value::{DuidOctets, FromToml, Octets, Prefix, Range, Secs, Share, Within, Wrong, word};
+use super::value::{DuidOctets, FromToml, Octets, Prefix, Range, Secs, Within, Wrong, word};
 
-type Maybe<T> = Option<Placed<T>>;
-type List<T> = Option<Placed<Vec<Placed<T>>>>;
+pub(super) type Maybe<T> = Option<Placed<T>>;
+pub(super) type List<T> = Option<Placed<Vec<Placed<T>>>>;
 
 /// The whole file.
 #[derive(Debug)]
@@ -28,6 +29,7 @@ pub struct File {
     pub decline: Decline,
     pub options: OptionValues,
     pub links: Vec<Link>,
+    pub failover: Vec<Failover>,
     pub control: Control,
 }
 
@@ -136,7 +138,6 @@ impl File {
                     t.get("bind-on-renew"),
                 )
             });
-            file.tables("failover", refuse_failover);
             Self {
                 server: file.table("server", |t| Server {
                     state_dir: t.get("state-dir"),
@@ -164,6 +165,7 @@ impl File {
                 }),
                 options: file.table("options", options::read),
                 links: file.tables("link", Link::read),
+                failover: file.tables("failover", Failover::read),
                 control: file.table("control", |t| Control {
                     socket: t.get("socket"),
                     metrics: t.get("metrics"),
@@ -232,35 +234,6 @@ fn refuse(t: &mut Reader<'_, '_>, key: &'static str, remedy: &str) {
     );
 }
 
-/// The keys of a relationship are read, so that their own faults show; then the table is refused,
-/// because serving alone where a pair was configured would give two clients one lease.
-fn refuse_failover(t: &mut Reader<'_, '_>) {
-    t.require::<String>("name");
-    t.require::<Role>("role");
-    t.require::<SocketAddr>("local");
-    t.require::<SocketAddr>("partner");
-    t.list::<String>("links");
-    t.get::<Secs>("mclt");
-    t.get::<Secs>("keepalive");
-    t.get::<OffOrSecs>("auto-partner-down");
-    t.get::<Secs>("startup");
-    t.get::<WithoutPartner>("without-partner");
-    t.get::<Share>("prefix-share");
-    if t.is_table("tls") {
-        t.table("tls", |t| {
-            t.require::<PathBuf>("certificate");
-            t.require::<PathBuf>("key");
-            t.require::<PathBuf>("ca");
-        });
-    } else {
-        t.require::<Insecure>("tls");
-    }
-    t.fault(
-        "failover is not in this version",
-        "remove the table; two servers must not both serve these links without it",
-    );
-}
-
 /// Declares what word means which value of a type.
 macro_rules! words {
     ($type:ty, $expected:literal, $($word:literal => $value:expr),+ $(,)?) => {
@@ -273,6 +246,8 @@ macro_rules! words {
         }
     };
 }
+
+pub(super) use words;
 
 words!(Idle, "\"busy-poll\", \"adaptive\" or \"sleep\"",
     "busy-poll" => Self::BusyPoll,
@@ -291,32 +266,3 @@ words!(VerifyChecksums, "\"auto\", \"on\" or \"off\"",
     "on" => Self::On,
     "off" => Self::Off,
 );
-
-/// `role`; only its spelling matters in this version.
-#[derive(Clone, Copy)]
-struct Role;
-words!(Role, "\"primary\" or \"secondary\"", "primary" => Self, "secondary" => Self);
-
-/// `without-partner`; only its spelling matters in this version.
-#[derive(Clone, Copy)]
-struct WithoutPartner;
-words!(WithoutPartner, "\"wait\" or \"serve\"", "wait" => Self, "serve" => Self);
-
-/// `tls = "insecure"`.
-#[derive(Clone, Copy)]
-struct Insecure;
-words!(Insecure, "\"insecure\", or a table [failover.tls]", "insecure" => Self);
-
-/// `auto-partner-down`; only its spelling matters in this version.
-struct OffOrSecs;
-
-impl FromToml for OffOrSecs {
-    const EXPECTED: &'static str = "\"off\" or a duration such as \"10m\"";
-
-    fn from_toml(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        match value {
-            DeValue::String(text) if text == "off" => Ok(Self),
-            other => Secs::from_toml(other).map(|_| Self),
-        }
-    }
-}

@@ -3,6 +3,7 @@
 mod build;
 mod check;
 pub mod diff;
+mod failover;
 mod fault;
 mod file;
 mod links;
@@ -17,7 +18,10 @@ use std::path::{Path, PathBuf};
 
 pub use check::{CONTROL_SOCKET, STATE_DIR};
 pub use fault::{Findings, Located, Place, Report, Severity};
-pub use model::{Config, Idle, Interface, Io, Lifetimes, Link, Pool, Reservation, VerifyChecksums};
+pub use model::{
+    Config, Failover, Idle, Interface, Io, Lifetimes, Link, Pool, Reservation, Role,
+    VerifyChecksums, WithoutPartner,
+};
 
 /// Reads and checks a config file; `cores` are those that the process may run on.
 ///

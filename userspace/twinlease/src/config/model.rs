@@ -3,14 +3,15 @@
 //! Made only by [`super::load`] and [`super::parse`], so a value that exists is one that may be served.
 
 use engine::OptionValues;
-use std::net::{Ipv6Addr, SocketAddr};
+use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 use wire::{IaKind, OptionCode};
 
 use super::value::{Prefix, Secs};
+use crate::partner::tls::TlsFiles;
 
 /// A configuration without faults.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Config {
     /// Where journal, snapshots and the server's identity are kept.
     pub state_dir: PathBuf,
@@ -42,6 +43,8 @@ pub struct Config {
     pub relay_supplied_options: Option<Vec<OptionCode>>,
     /// The links, in the order of the file.
     pub links: Vec<Link>,
+    /// The failover relationships, in the order of the file.
+    pub failover: Vec<Failover>,
     /// The control socket.
     pub control_socket: PathBuf,
     /// Where Prometheus may scrape; `None`: nowhere.
@@ -181,4 +184,54 @@ pub struct Reservation {
     pub prefix: Option<Prefix>,
     /// Lifetimes of these leases.
     pub lifetimes: Lifetimes,
+}
+
+/// One `[[failover]]`: a relationship with another server (RFC 8156 §3).
+#[derive(Clone, Debug, PartialEq)]
+pub struct Failover {
+    /// OPTION_F_RELATIONSHIP_NAME; unique.
+    pub name: String,
+    /// Which of the two servers this one is.
+    pub role: Role,
+    /// Where a secondary listens; from whose address a primary connects.
+    pub local: SocketAddrV6,
+    /// Where the partner is.
+    pub partner: SocketAddrV6,
+    /// Indexes into [`Config::links`]; no link is in two relationships.
+    pub links: Vec<usize>,
+    /// Maximum Client Lead Time. A secondary uses the primary's once it has heard it.
+    pub mclt: Secs,
+    /// Silence after which the connection is given up (RFC 8156 §6.5, FO_KEEPALIVE_TIME).
+    pub keepalive: Secs,
+    /// How long communications may be interrupted before PARTNER-DOWN is entered without an
+    /// operator (RFC 8156 §8.9); `None`: for ever.
+    pub auto_partner_down: Option<Secs>,
+    /// How long STARTUP waits for the partner.
+    pub startup: Secs,
+    /// What follows when STARTUP ends without contact.
+    pub without_partner: WithoutPartner,
+    /// The secondary's share of the available delegable prefixes, 0 to 1.
+    pub prefix_share: f64,
+    /// Between two attempts to connect.
+    pub connect_retry: Secs,
+    /// The certificates; `None`: insecure, as the file says in so many words.
+    pub tls: Option<TlsFiles>,
+}
+
+/// Which of the two servers of a relationship one is (RFC 8156 §3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// Connects; answers all clients while both servers work.
+    Primary,
+    /// Listens; answers its own clients while both servers work.
+    Secondary,
+}
+
+/// What a server does when it starts and does not find its partner.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum WithoutPartner {
+    /// Goes on from the state it was in.
+    Wait,
+    /// Enters PARTNER-DOWN.
+    Serve,
 }

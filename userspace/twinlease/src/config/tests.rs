@@ -9,6 +9,7 @@ use std::net::Ipv6Addr;
 use std::path::Path;
 use wire::OptionCode;
 
+mod failover;
 mod links;
 
 const CORES: [usize; 2] = [0, 1];
@@ -62,7 +63,7 @@ fn every_fault_has_its_line_its_key_and_a_remedy() {
         ),
         (
             "[[failover]]\nname = \"x\"\n",
-            "t.toml:3:1: error: failover[0]: failover is not in this version; remove the table",
+            "t.toml:3:1: error: failover[0]: tls is missing; add tls = …: \"insecure\", or a table [failover.tls]",
         ),
         (
             &format!("{link}[[link.address-pool]]\nrange = \"2001:db8::9-2001:db8::1\"\n"),
@@ -129,19 +130,6 @@ fn what_this_version_would_not_obey_is_refused_where_it_stands() {
     assert!(report.contains(said), "{report}");
     assert_eq!(report.matches(": error: ").count(), 1, "{report}");
     assert!(taken(&format!("{GOOD}{link}{reservation}")).cores == CORES);
-}
-
-#[test]
-fn a_whole_relationship_is_one_fault_and_its_own_faults_show_too() {
-    let whole = "[[failover]]\nname = \"edge-a\"\nrole = \"primary\"\n\
-        local = \"[2001:db8:ffff::1]:647\"\npartner = \"[2001:db8:ffff::2]:647\"\n\
-        links = [\"bng-1\"]\nmclt = \"1h\"\nkeepalive = \"60s\"\nauto-partner-down = \"off\"\n\
-        startup = \"10s\"\nwithout-partner = \"wait\"\nprefix-share = 0.5\n\
-        [failover.tls]\ncertificate = \"a.pem\"\nkey = \"a.key\"\nca = \"ca.pem\"\n";
-    let errors = |text: &str| findings(text).matches(": error: ").count();
-    assert_eq!(errors(&format!("{GOOD}{whole}")), 1);
-    let wrong = whole.replace("0.5", "1.5").replace("\"1h\"", "1");
-    assert_eq!(errors(&format!("{GOOD}{wrong}")), 3);
 }
 
 #[test]

@@ -177,7 +177,7 @@ impl Worker {
 }
 
 /// The time, as bindings have it.
-fn now() -> AbsTime {
+pub(crate) fn now() -> AbsTime {
     let now = rustix::time::clock_gettime(rustix::time::ClockId::RealtimeCoarse);
     AbsTime::from_unix_secs(now.tv_sec.max(0) as u64)
 }
