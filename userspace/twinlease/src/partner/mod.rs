@@ -18,6 +18,7 @@
 mod connection;
 mod connector;
 mod error;
+pub mod exchange;
 mod listener;
 mod reader;
 mod starttls;

@@ -1,0 +1,101 @@
+//! What the control thread and the workers say to each other about bindings: BNDUPDs and BNDREPLYs
+//! as whole messages, each decided by the worker that owns the shard.
+//!
+//! To a worker by its inbox, in batches; from the workers by one bounded channel, in which what one
+//! worker sends keeps its order. Nothing a worker sends is waited for by its packets.
+
+use failover::reconcile::Rejection;
+use failover::updates::Offer;
+use failover::{ConnectionId, Owed, Round};
+use lease::Lease;
+use tokio::sync::mpsc;
+
+/// Messages of all workers that the control thread has not taken yet; a worker keeps the others and
+/// offers nothing more meanwhile.
+const CAPACITY: usize = 1_024;
+
+/// A BNDUPD of the partner that is being decided: the connection it came on and its number there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct UpdateKey {
+    /// Its connection.
+    pub connection: ConnectionId,
+    /// Which message on it, counted from 0.
+    pub number: u64,
+}
+
+/// A BNDUPD for a worker's shard.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PartnerUpdate {
+    /// Which one.
+    pub key: UpdateKey,
+    /// The whole message, from its type on, without the size in front of it.
+    pub message: Box<[u8]>,
+    /// Leases in it that another shard has given up for it. They are nobody's until the update has
+    /// been received once more: it must be, whatever becomes of its connection.
+    pub yielded: Vec<Lease>,
+    /// Leases in it that another shard keeps, and why.
+    pub refused: Vec<(Lease, Rejection)>,
+}
+
+/// To a worker.
+#[derive(Debug)]
+pub enum ToWorker {
+    /// BNDUPDs of clients in its shards; each is answered by [`FromWorker::Reply`] or
+    /// [`FromWorker::Elsewhere`].
+    Updates(Vec<PartnerUpdate>),
+    /// BNDREPLYs to its offers, without the size in front of them.
+    Answers(Vec<(Offer, Box<[u8]>)>),
+    /// Give up these leases of the update in all shards, if the rules say so; answered by
+    /// [`FromWorker::Yielded`]. To all workers, the one that said [`FromWorker::Elsewhere`] too: the
+    /// client's own shard is not the only one there.
+    Yield(PartnerUpdate, Vec<Lease>),
+    /// Send so many offers more than so far. Nothing is offered without.
+    Credit(u32),
+    /// Have these acknowledged; answered by [`FromWorker::Answered`].
+    Owe(Round, Owed),
+    /// The partner will answer nothing any more: all that was sent is unsent, no round is owed, and
+    /// all credit is gone.
+    Forget,
+    /// Offer again what the partner rejected.
+    RetryRejected,
+}
+
+/// From a worker.
+#[derive(Debug)]
+pub enum FromWorker {
+    /// BNDUPDs to be sent, as frames with the size in front, their transaction-ids still 0.
+    Offers(Vec<(Offer, Box<[u8]>)>),
+    /// A BNDREPLY: all it says is durable.
+    Reply {
+        /// To which BNDUPD.
+        key: UpdateKey,
+        /// The whole frame, with the size in front; the BNDUPD's transaction-id is in it.
+        frame: Box<[u8]>,
+        /// What was not taken over, to be shown to the operator.
+        rejected: Vec<(Lease, Rejection)>,
+    },
+    /// Other shards hold these leases of the update; nothing was done.
+    Elsewhere(PartnerUpdate, Vec<Lease>),
+    /// What a worker's shards say of [`ToWorker::Yield`]; what they gave up is durable.
+    Yielded {
+        /// Of which BNDUPD.
+        key: UpdateKey,
+        /// Given up.
+        given: Vec<Lease>,
+        /// Kept, and why. Those in neither list are in none of the worker's shards.
+        refused: Vec<(Lease, Rejection)>,
+    },
+    /// Everything of this round has had an answer in all shards of this worker.
+    Answered(Round),
+}
+
+/// A worker's end of the channel, with the worker's index.
+pub type ToControl = mpsc::Sender<(usize, FromWorker)>;
+
+/// The control thread's end.
+pub type FromWorkers = mpsc::Receiver<(usize, FromWorker)>;
+
+/// The channel that all workers send into.
+pub fn channel() -> (ToControl, FromWorkers) {
+    mpsc::channel(CAPACITY)
+}
