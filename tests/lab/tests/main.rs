@@ -11,6 +11,8 @@ mod faults;
 mod io;
 /// The load generator.
 mod load;
+/// What an operator does to bindings: import, export, release, reset.
+mod operator;
 /// Real clients, directly and through a real relay.
 mod real_clients;
 /// A new config under load, and one that is refused.

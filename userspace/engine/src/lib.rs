@@ -16,6 +16,7 @@ pub mod handover;
 pub mod ingress;
 pub mod lifetime;
 pub mod model;
+pub mod operator;
 pub mod recovery;
 
 mod plan;
@@ -35,4 +36,5 @@ pub use model::{
     Link, LinkId, LinkSpec, Model, ModelBuilder, ModelError, OptionError, OptionValue,
     OptionValues, PoolConfig, PoolId, Relationship, ReservationSpec, ServedPool, is_configurable,
 };
+pub use operator::{Imported, NotImported, end, foreign_owner, import, take_for_import};
 pub use recovery::{Adopted, Adopting, adopt, expire, restore};

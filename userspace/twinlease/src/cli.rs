@@ -3,10 +3,11 @@
 //! Exit codes: 0, 1 for an error told on stderr, 2 for a command line that is wrong.
 
 mod commands;
+mod leases;
 #[cfg(test)]
 mod tests;
 
-use clap::{Args, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand, ValueEnum};
 use lease::Lease;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -14,6 +15,7 @@ use std::process::ExitCode;
 
 use crate::config::{self, CONTROL_SOCKET};
 use crate::control::view::parse_lease;
+use crate::import::Format;
 use crate::logging::{self, LogFormat};
 
 /// A DHCPv6 server.
@@ -80,12 +82,23 @@ pub enum Command {
         #[command(flatten)]
         server: ServerArgs,
     },
-    /// Show bindings of the running server.
+    /// Show and change bindings.
     #[command(subcommand)]
     Leases(Leases),
+    /// Write Kea's DHCPv6 config as this server's to stdout, and to stderr every key that is not
+    /// taken over, with the reason.
+    KeaConfig {
+        /// Kea's config file.
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The DUID that Kea's clients know their server by, in hexadecimal: what stands in Kea's
+        /// file kea-dhcp6-serverid. Without it no Renew of theirs is answered.
+        #[arg(long, value_name = "DUID")]
+        server_duid: Option<String>,
+    },
 }
 
-/// What to show of the bindings.
+/// What to do with the bindings.
 #[derive(Debug, Subcommand)]
 pub enum Leases {
     /// All bindings, or those that match every option given.
@@ -102,6 +115,67 @@ pub enum Leases {
         #[command(flatten)]
         server: ServerArgs,
     },
+    /// End active bindings as if their clients had released them; they are not told.
+    Release {
+        /// Addresses, or delegated prefixes with their length.
+        #[arg(value_name = "LEASE", value_parser = parse_lease, required = true)]
+        leases: Vec<Lease>,
+        /// Which server.
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// End the quarantine of abandoned leases.
+    Reset {
+        /// Addresses, or delegated prefixes with their length.
+        #[arg(value_name = "LEASE", value_parser = parse_lease, required = true)]
+        leases: Vec<Lease>,
+        /// Which server.
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Write bindings to stdout in a format that `import` reads.
+    Export(Box<ExportArgs>),
+    /// Bring in bindings from a file: this server's own export, or Kea's kea-leases6.csv. Tells
+    /// every line that is not taken over, and why; then the sums.
+    Import(Box<ImportArgs>),
+}
+
+/// How bindings are written.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum ExportFormat {
+    /// One JSON object a line.
+    #[default]
+    Json,
+    /// Columns; times are seconds since 1970.
+    Csv,
+}
+
+/// Options of `leases export`.
+#[derive(Debug, Args)]
+pub struct ExportArgs {
+    /// How they are written.
+    #[arg(long, value_name = "FORMAT", value_enum, default_value = "json")]
+    pub format: ExportFormat,
+    /// Which of them.
+    #[command(flatten)]
+    pub list: ListArgs,
+}
+
+/// Options of `leases import`.
+#[derive(Debug, Args)]
+pub struct ImportArgs {
+    /// The file.
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Its format [default: as its first line says].
+    #[arg(long, value_name = "FORMAT", value_enum)]
+    pub format: Option<Format>,
+    /// Into the state directory of a server that is not running, before its first packet.
+    #[arg(long)]
+    pub offline: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 /// Options of `leases list`.
@@ -122,6 +196,9 @@ pub struct ListArgs {
     /// Only bindings of leases inside this prefix.
     #[arg(long, value_name = "PREFIX", value_parser = parse_lease)]
     pub within: Option<Lease>,
+    /// Only bindings with this status: active or abandoned.
+    #[arg(long, value_name = "STATUS")]
+    pub status: Option<String>,
     /// As JSON, one object a line.
     #[arg(long)]
     pub json: bool,
@@ -180,12 +257,26 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Check { config } => commands::check(&config, &mut io::stdout().lock()),
         Command::Status { json, server } => in_runtime(commands::status(&server, json)),
         Command::Reload { json, server } => in_runtime(commands::reload(&server, json)),
-        Command::Leases(Leases::List(args)) => in_runtime(commands::list(&args)),
+        Command::Leases(Leases::List(args)) => in_runtime(leases::list(&args)),
+        Command::Leases(Leases::Export(args)) => in_runtime(leases::export(&args)),
+        Command::Leases(Leases::Import(args)) => in_runtime(leases::import(&args)),
+        Command::Leases(Leases::Release {
+            leases: freed,
+            server,
+        }) => in_runtime(leases::free(&server, &freed, "release")),
+        Command::Leases(Leases::Reset {
+            leases: freed,
+            server,
+        }) => in_runtime(leases::free(&server, &freed, "reset")),
+        Command::KeaConfig { file, server_duid } => {
+            let cores = commands::allowed_cores()?;
+            leases::kea_config(&file, server_duid.as_deref(), &cores)
+        }
         Command::Leases(Leases::Show {
             lease,
             json,
             server,
-        }) => in_runtime(commands::show(&server, lease, json)),
+        }) => in_runtime(leases::show(&server, lease, json)),
     }
 }
 

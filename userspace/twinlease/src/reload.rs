@@ -91,6 +91,8 @@ pub struct Reloader {
     pub model: Arc<ArcSwap<Model>>,
     /// The workers.
     pub inboxes: Arc<[Arc<Inbox>]>,
+    /// Held while the model changes.
+    pub changing: Arc<tokio::sync::Mutex<()>>,
     /// Told of every reload.
     pub state: Arc<ConfigState>,
 }
@@ -160,6 +162,8 @@ impl Reloader {
 
     /// What changed, or everything that forbids the change.
     async fn try_reload(&mut self) -> Result<Vec<String>, Vec<String>> {
+        let changing = Arc::clone(&self.changing);
+        let _changing = changing.lock().await;
         let prepared = self.prepare().await?;
         let Some(prepared) = prepared else {
             return Ok(Vec::new());

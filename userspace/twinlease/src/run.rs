@@ -95,8 +95,10 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
         handle
     });
     let (reload, asked) = Reloader::channel();
+    let changing = Arc::default();
     let control = ControlState {
         model: Arc::clone(&current),
+        changing: Arc::clone(&changing),
         reload: reload.clone(),
         workers: Workers::new(handles.collect(), owner),
         status: Arc::clone(&live) as _,
@@ -116,6 +118,7 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
         cores,
         model: current,
         inboxes: Arc::clone(&server.inboxes),
+        changing,
         state: config_state,
     };
     tasks.spawn(reloader.run(asked, until(stopped)));

@@ -200,6 +200,22 @@ impl Model {
             .map(|(_, _, id)| self.pool(*id))
     }
 
+    /// The link that a lease belongs to by where it lies: that of its pool or, for an address, the
+    /// one with the longest link-address prefix around it.
+    pub fn link_of_lease(&self, lease: Lease) -> Option<&Link> {
+        let id = match self.pool_of(lease) {
+            Some(served) => Some(served.link),
+            None if lease.len == 128 => self.link_of_address(lease.addr),
+            None => None,
+        };
+        id.map(|id| self.link(id))
+    }
+
+    /// Whether nobody holds any of what is reserved there but the client it is reserved for.
+    pub(crate) fn is_clear(&self, lease: Lease) -> bool {
+        self.reservations.are_clear(lease)
+    }
+
     pub(crate) fn reservations(&self) -> &Reservations {
         &self.reservations
     }

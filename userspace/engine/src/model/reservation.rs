@@ -76,6 +76,11 @@ impl Reservations {
         }
     }
 
+    /// Whether those that share an address with `lease` are held by no other client.
+    pub(crate) fn are_clear(&self, lease: Lease) -> bool {
+        self.overlapping(lease).all(Reservation::is_clear)
+    }
+
     /// Whether any of them shares an address with `lease`.
     pub(crate) fn overlap(&self, lease: Lease) -> bool {
         self.overlapping(lease).next().is_some()

@@ -1,17 +1,15 @@
 //! What each command does.
 
 use anyhow::{Context, bail};
-use lease::Lease;
 use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use super::{ListArgs, ServerArgs, complain, shown};
+use super::{ServerArgs, complain, shown};
 use crate::config::{self, Config, Report};
-use crate::control::client::{Client, percent_encoded};
-use crate::control::render::{Status, lease_details, lease_header, lease_row};
+use crate::control::client::Client;
+use crate::control::render::Status;
 use crate::control::status::{ReloadReport, StatusReport};
-use crate::control::view::{BindingView, LeasePage};
 
 /// Stands for the server's DUID where only the rest of the model is of interest: a DUID-UUID
 /// (RFC 6355) of zeros.
@@ -51,7 +49,7 @@ pub(super) fn check(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
 }
 
 /// Tells every fault before it fails.
-fn load(file: &Path) -> anyhow::Result<(Config, Report)> {
+pub(super) fn load(file: &Path) -> anyhow::Result<(Config, Report)> {
     let cores = allowed_cores().context("cannot tell on which cores this process may run")?;
     match config::load(file, &cores) {
         Ok((config, _)) if !config.failover.is_empty() => bail!(
@@ -70,13 +68,13 @@ fn load(file: &Path) -> anyhow::Result<(Config, Report)> {
     }
 }
 
-fn complain_of(report: &Report) {
+pub(super) fn complain_of(report: &Report) {
     for found in &report.0 {
         complain(&found.to_string());
     }
 }
 
-fn allowed_cores() -> io::Result<Vec<usize>> {
+pub(super) fn allowed_cores() -> io::Result<Vec<usize>> {
     use rustix::thread::{CpuSet, sched_getaffinity};
     let allowed = sched_getaffinity(None)?;
     let cores = (0..CpuSet::MAX_CPU).filter(|core| allowed.is_set(*core));
@@ -116,73 +114,7 @@ pub(super) async fn reload(server: &ServerArgs, json: bool) -> anyhow::Result<()
     bail!("the new config is refused; the former one stays in force")
 }
 
-/// `twinlease leases list`: one page in memory at a time.
-pub(super) async fn list(args: &ListArgs) -> anyhow::Result<()> {
-    let mut client = connect(&args.server).await?;
-    let mut out = io::BufWriter::new(io::stdout().lock());
-    if !args.json {
-        writeln!(out, "{}", lease_header())?;
-    }
-    let query = query(args);
-    let mut from = None;
-    loop {
-        let page: LeasePage = match &from {
-            None => client.get(&query).await?,
-            Some(from) => client.get(&format!("{query}&from={from}")).await?,
-        };
-        for lease in &page.leases {
-            match args.json {
-                true => json_line(&mut out, lease)?,
-                false => writeln!(out, "{}", lease_row(lease))?,
-            }
-        }
-        out.flush()?;
-        match page.next {
-            Some(next) => from = Some(percent_encoded(&next)),
-            None => return Ok(()),
-        }
-    }
-}
-
-/// The request of the first page; it always has a query, so that `&from=` may follow.
-pub(super) fn query(args: &ListArgs) -> String {
-    let lease = |lease: Option<Lease>| lease.map(|lease| lease.to_string());
-    let values = [
-        ("link", args.link.clone()),
-        ("duid", args.duid.clone()),
-        ("address", lease(args.address)),
-        ("prefix", lease(args.prefix)),
-        ("within", lease(args.within)),
-    ];
-    let mut query = "/v1/leases?limit=1000".to_owned();
-    for (key, value) in values {
-        if let Some(value) = value {
-            query += &format!("&{key}={}", percent_encoded(&value));
-        }
-    }
-    query
-}
-
-/// `twinlease leases show`: that there is no such binding is an answer and not a failure.
-pub(super) async fn show(server: &ServerArgs, lease: Lease, json: bool) -> anyhow::Result<()> {
-    let mut client = connect(server).await?;
-    let path = format!("/v1/leases/{}", percent_encoded(&lease.to_string()));
-    let view: BindingView = match client.get(&path).await {
-        Ok(view) => view,
-        Err(error) if error.is_not_found() => {
-            complain(&error.to_string());
-            return Ok(());
-        }
-        Err(error) => return Err(error.into()),
-    };
-    let mut out = io::stdout().lock();
-    if json {
-        return json_line(&mut out, &view);
-    }
-    Ok(writeln!(out, "{}", lease_details(&view))?)
-}
-
-async fn connect(server: &ServerArgs) -> anyhow::Result<Client> {
+pub(super) async fn connect(server: &ServerArgs) -> anyhow::Result<Client> {
     let socket = match server.socket() {
         Ok(socket) => socket,
         Err(report) => {
@@ -193,7 +125,7 @@ async fn connect(server: &ServerArgs) -> anyhow::Result<Client> {
     Ok(Client::connect(&socket).await?)
 }
 
-fn json_line(out: &mut impl Write, value: &impl serde::Serialize) -> anyhow::Result<()> {
+pub(super) fn json_line(out: &mut impl Write, value: &impl serde::Serialize) -> anyhow::Result<()> {
     // By way of a string, so that an error of writing stays one and is not wrapped.
     let line = serde_json::to_string(value)?;
     Ok(writeln!(out, "{line}")?)

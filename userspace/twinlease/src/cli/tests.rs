@@ -1,6 +1,7 @@
 //! What command lines mean, and what `check` says.
 
-use super::commands::{check, query};
+use super::commands::check;
+use super::leases::query;
 use super::*;
 use clap::CommandFactory;
 use std::fs;

@@ -1,13 +1,13 @@
 //! The operator's end of the control socket: GET and POST over a Unix socket, one connection for all
 //! requests of a command.
 
-use http_body_util::{BodyExt, Empty, Limited};
+use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Bytes;
 use hyper::client::conn::http1::{self, SendRequest};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
-use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -77,7 +77,7 @@ struct Refusal {
 #[derive(Debug)]
 pub struct Client {
     path: PathBuf,
-    sender: SendRequest<Empty<Bytes>>,
+    sender: SendRequest<Full<Bytes>>,
 }
 
 impl Client {
@@ -112,7 +112,8 @@ impl Client {
         &mut self,
         path_and_query: &str,
     ) -> Result<T, ClientError> {
-        self.ask_for(Method::GET, path_and_query, WAIT_MAX).await
+        self.ask_for(Method::GET, path_and_query, Bytes::new(), WAIT_MAX)
+            .await
     }
 
     /// The answer to `POST path_and_query`, which may take as long as `at_most`.
@@ -124,16 +125,33 @@ impl Client {
         path_and_query: &str,
         at_most: Duration,
     ) -> Result<T, ClientError> {
-        self.ask_for(Method::POST, path_and_query, at_most).await
+        self.ask_for(Method::POST, path_and_query, Bytes::new(), at_most)
+            .await
+    }
+
+    /// As [`post`](Self::post), with a body in JSON.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`], [`ClientError::Broken`].
+    pub async fn post_json<T: DeserializeOwned>(
+        &mut self,
+        path_and_query: &str,
+        body: &impl Serialize,
+        at_most: Duration,
+    ) -> Result<T, ClientError> {
+        let body = serde_json::to_vec(body).map_err(|error| broken(&self.path, &error))?;
+        self.ask_for(Method::POST, path_and_query, body.into(), at_most)
+            .await
     }
 
     async fn ask_for<T: DeserializeOwned>(
         &mut self,
         method: Method,
         path_and_query: &str,
+        body: Bytes,
         at_most: Duration,
     ) -> Result<T, ClientError> {
-        let asked = tokio::time::timeout(at_most, self.ask(method, path_and_query)).await;
+        let asked = tokio::time::timeout(at_most, self.ask(method, path_and_query, body)).await;
         let asked = asked.unwrap_or_else(|_| Err(broken(&self.path, &"it took too long")));
         let (code, body) = asked?;
         if code == StatusCode::OK {
@@ -155,12 +173,14 @@ impl Client {
         &mut self,
         method: Method,
         path_and_query: &str,
+        body: Bytes,
     ) -> Result<(StatusCode, Bytes), ClientError> {
         let request = Request::builder()
             .method(method)
             .uri(path_and_query)
             .header(hyper::header::HOST, "localhost")
-            .body(Empty::new())
+            .header(hyper::header::CONTENT_TYPE, "application/json")
+            .body(Full::new(body))
             .map_err(|error| broken(&self.path, &error))?;
         let ready = self.sender.ready().await;
         ready.map_err(|error| broken(&self.path, &error))?;

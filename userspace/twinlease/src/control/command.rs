@@ -3,6 +3,7 @@
 //! Bindings belong to the worker that owns their shard, so nobody else reads them. Each command is
 //! a bounded piece of work between two batches of packets: a page holds at most [`PAGE_MAX`].
 
+use engine::{Imported, NotImported};
 use lease::{AbsTime, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes};
 use tokio::sync::oneshot;
 use wire::{Duid, IaKind, Iaid, SHARDS, ShardId};
@@ -19,6 +20,12 @@ pub enum Command {
     ListLeases(ListLeases),
     /// Who holds this lease, in any shard of this worker.
     ShowLease(ShowLease),
+    /// An operator releases or resets a lease.
+    EndLease(EndLease),
+    /// Leases of this worker's parts of sparse pools are taken for clients of other workers.
+    TakeLeases(TakeLeases),
+    /// Bindings of this worker's clients are brought in.
+    ImportLeases(ImportLeases),
 }
 
 /// See [`Command::ListLeases`].
@@ -43,6 +50,61 @@ pub struct ShowLease {
     pub lease: Lease,
     /// Takes the binding, or `None` if no shard of this worker has one.
     pub reply: oneshot::Sender<Option<OwnedBinding>>,
+}
+
+/// See [`Command::EndLease`].
+#[derive(Debug)]
+pub struct EndLease {
+    /// The address or delegated prefix.
+    pub lease: Lease,
+    /// The status that its binding must have.
+    pub status: BindingStatus,
+    /// Told when the end is on disk, or why there is none.
+    pub reply: oneshot::Sender<Ended>,
+}
+
+/// What came of [`Command::EndLease`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ended {
+    /// The lease is free.
+    Done,
+    /// No shard of this worker has a binding of it.
+    NotHere,
+    /// The binding has another status.
+    Otherwise(BindingStatus),
+    /// The journal takes nothing now.
+    Failing,
+}
+
+/// See [`Command::TakeLeases`].
+#[derive(Debug)]
+pub struct TakeLeases {
+    /// At most [`PAGE_MAX`].
+    pub leases: Vec<TakeLease>,
+    /// Takes which of them were free; if it is closed, all are given back.
+    pub reply: oneshot::Sender<Vec<bool>>,
+}
+
+/// One lease of [`TakeLeases`].
+#[derive(Clone, Copy, Debug)]
+pub struct TakeLease {
+    /// The lease.
+    pub lease: Lease,
+    /// The shard in whose part of its pool it is; it belongs to the worker asked.
+    pub owner: ShardId,
+    /// The client's shard.
+    pub client: ShardId,
+}
+
+/// See [`Command::ImportLeases`].
+#[derive(Debug)]
+pub struct ImportLeases {
+    /// At most [`PAGE_MAX`] bindings, all of shards of the worker asked, and whether
+    /// [`Command::TakeLeases`] took their leases.
+    pub bindings: Vec<(OwnedBinding, bool)>,
+    /// Told when all that is taken in is on disk, in the order of `bindings`; shorter if the
+    /// journal had no room for the rest.
+    pub reply: oneshot::Sender<Vec<Result<Imported, NotImported>>>,
 }
 
 /// What [`Command::ListLeases`] found.
@@ -85,6 +147,11 @@ impl Workers {
         Self { handles, owner }
     }
 
+    /// The number of the worker that owns `shard`.
+    pub fn owner(&self, shard: ShardId) -> usize {
+        usize::from(self.owner[usize::from(shard.0)])
+    }
+
     /// The worker that owns `shard`.
     pub fn of(&self, shard: ShardId) -> &dyn WorkerHandle {
         &*self.handles[usize::from(self.owner[usize::from(shard.0)])]
@@ -105,6 +172,8 @@ pub struct Filter {
     pub link: Option<LinkKey>,
     /// Only leases that lie inside this prefix (or are this address, length 128).
     pub within: Option<Lease>,
+    /// Only those with this status.
+    pub status: Option<BindingStatus>,
 }
 
 impl Filter {
@@ -114,6 +183,7 @@ impl Filter {
             .as_deref()
             .is_none_or(|d| d == record.duid.octets())
             && self.link.is_none_or(|link| link == record.link)
+            && self.status.is_none_or(|status| status == record.status)
             && self
                 .within
                 .is_none_or(|outer| contains(outer, record.lease))

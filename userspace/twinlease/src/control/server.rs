@@ -4,6 +4,7 @@
 //! that own them, in bounded pieces. Every error is `{"error": "…"}` with a fitting status code.
 
 mod answer;
+mod changes;
 mod leases;
 mod reload;
 mod socket;
@@ -23,7 +24,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::net::{TcpListener, UnixListener};
-use tokio::sync::oneshot;
+use tokio::sync::{Mutex, oneshot};
 
 use super::command::Workers;
 use super::limited::Limited;
@@ -39,6 +40,8 @@ const GRACE: Duration = Duration::from_secs(2);
 pub struct ControlState {
     /// Names of links and pools.
     pub model: Arc<ArcSwap<Model>>,
+    /// Held while the model changes, and while something is done that must see one model only.
+    pub changing: Arc<Mutex<()>>,
     /// Where a new config is asked for.
     pub reload: ReloadHandle,
     /// Who owns the bindings.
@@ -63,7 +66,10 @@ pub async fn serve(
         .route("/v1/status", get(status))
         .route("/v1/reload", post(reload::reload))
         .route("/v1/leases", get(leases::list))
+        .route("/v1/leases/import", post(changes::import))
         .route("/v1/leases/{lease}", get(leases::show))
+        .route("/v1/leases/{lease}/release", post(changes::release))
+        .route("/v1/leases/{lease}/reset", post(changes::reset))
         .with_state(state)
         .merge(common);
     let served = serve_routes(listener, routes, stop).await;

@@ -35,6 +35,7 @@ pub struct BindingView {
     /// The link's name; [`LINK_KEY_PREFIX`] and its key if the config has no such link any more.
     pub link: String,
     /// The range of the pool the lease is drawn from, or [`OUTSIDE`].
+    #[serde(default)]
     pub pool: String,
     /// Binding-status in the words of RFC 8156 §7.2: `active`, `expired`, `released`,
     /// `pending-free`, `free`, `free-backup`, `abandoned`, `reset`.
@@ -199,7 +200,7 @@ pub fn parse_lease(text: &str) -> Result<Lease, String> {
 }
 
 /// The link that `text` names: a configured link, or one that bindings know by its key alone.
-pub(super) fn parse_link(text: &str, model: &Model) -> Option<LinkKey> {
+pub fn parse_link(text: &str, model: &Model) -> Option<LinkKey> {
     if let Some(link) = model.links().iter().find(|link| link.name() == text) {
         return Some(link.key());
     }
@@ -213,7 +214,8 @@ fn key_word(key: LinkKey) -> String {
     format!("{LINK_KEY_PREFIX}{:016x}", key.0)
 }
 
-fn status_word(status: BindingStatus) -> &'static str {
+/// Binding-status in the words of RFC 8156 §7.2.
+pub fn status_word(status: BindingStatus) -> &'static str {
     match status {
         BindingStatus::Active => "active",
         BindingStatus::Expired => "expired",
@@ -224,6 +226,28 @@ fn status_word(status: BindingStatus) -> &'static str {
         BindingStatus::Abandoned => "abandoned",
         BindingStatus::Reset => "reset",
     }
+}
+
+/// The kind that `text` names, which must fit the lease.
+///
+/// # Errors
+/// It is neither `address` nor `prefix`, or not that of the lease.
+pub fn parse_kind(text: &str, lease: Lease) -> Result<IaKind, String> {
+    let kind = match text {
+        "address" => IaKind::Na,
+        "prefix" => IaKind::Pd,
+        _ => return Err(format!("{text:?} is neither \"address\" nor \"prefix\"")),
+    };
+    match (kind, lease.len) {
+        (IaKind::Na, 128) | (IaKind::Pd, 1..=127) => Ok(kind),
+        _ => Err(format!("{lease} is no {text}")),
+    }
+}
+
+/// The status that `text` names.
+pub fn parse_status(text: &str) -> Option<BindingStatus> {
+    let all = (1..=8).filter_map(BindingStatus::from_wire);
+    all.into_iter().find(|status| status_word(*status) == text)
 }
 
 /// Octets in hexadecimal with colons, as DUIDs are written.

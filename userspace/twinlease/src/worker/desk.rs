@@ -208,6 +208,10 @@ impl Desk {
             self.model.release(lease);
             delivered += 1;
         }
+        while let Some(answer) = self.held.next_answer(committed) {
+            answer();
+            delivered += 1;
+        }
         self.counters.held.set(self.held.replies() as u64);
         delivered
     }
@@ -231,6 +235,22 @@ impl Desk {
         let ended = self.shards.expire_due(&context, EXPIRE_BATCH, emit);
         self.counters.expired.add(ended as u64);
         ended
+    }
+
+    /// The shards, and where changes to them go.
+    pub(super) fn recorder(&mut self) -> (&mut ShardSet, Recorder<'_>) {
+        let recorder = Recorder {
+            appender: &mut self.appender,
+            held: &mut self.held,
+            handover: self.handover.as_deref_mut(),
+        };
+        (&mut self.shards, recorder)
+    }
+
+    /// Calls `answer` when everything recorded until now is durable.
+    pub fn answer_when_committed(&mut self, answer: impl FnOnce() + Send + 'static) {
+        self.held
+            .answer_at(self.appender.ticket(), Box::new(answer));
     }
 
     /// Hands what was recorded since the last call to the journal.

@@ -23,6 +23,7 @@ pub struct HeldReply {
 pub struct Held {
     replies: VecDeque<HeldReply>,
     positions: VecDeque<(Ticket, ShardId, Lease)>,
+    answers: VecDeque<(Ticket, Box<dyn FnOnce() + Send>)>,
 }
 
 impl Held {
@@ -55,6 +56,19 @@ impl Held {
             .map(|(.., lease)| lease)
     }
 
+    /// Calls `answer` when `ticket` is committed, after the positions of then are free again.
+    pub fn answer_at(&mut self, ticket: Ticket, answer: Box<dyn FnOnce() + Send>) {
+        self.answers.push_back((ticket, answer));
+    }
+
+    /// The next answer to the control socket that may go, if any.
+    pub fn next_answer(&mut self, committed: Ticket) -> Option<Box<dyn FnOnce() + Send>> {
+        let next = self
+            .answers
+            .pop_front_if(|(ticket, _)| *ticket <= committed);
+        next.map(|(_, answer)| answer)
+    }
+
     /// Whether anything may go.
     pub fn is_due(&self, committed: Ticket) -> bool {
         self.replies
@@ -64,6 +78,10 @@ impl Held {
                 .positions
                 .front()
                 .is_some_and(|(ticket, ..)| *ticket <= committed)
+            || self
+                .answers
+                .front()
+                .is_some_and(|(ticket, _)| *ticket <= committed)
     }
 
     /// Replies held.

@@ -2,15 +2,19 @@
 
 use super::desk::Desk;
 use crate::control::command::{Command, ListLeases, PAGE_MAX, Page, ShowLease};
+use lease::AbsTime;
 
 impl Desk {
     /// Answers one command. A reply that nobody waits for any more is no error.
-    pub fn serve(&mut self, command: Command) {
+    pub fn serve(&mut self, command: Command, now: AbsTime) {
         match command {
             Command::ListLeases(list) => {
                 let page = self.page(&list);
                 let _ = list.reply.send(page);
             }
+            Command::EndLease(order) => self.end_lease(order, now),
+            Command::TakeLeases(order) => self.take_leases(order),
+            Command::ImportLeases(order) => self.import_leases(order, now),
             Command::ShowLease(ShowLease { lease, reply }) => {
                 let found = self.shards.all().find_map(|shard| shard.by_lease(lease));
                 let _ = reply.send(found.map(|(_, record)| record.into()));

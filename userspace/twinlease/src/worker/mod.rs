@@ -17,6 +17,7 @@ mod held;
 mod inbox;
 mod leeways;
 mod listing;
+mod operator;
 mod reclaim;
 mod rest;
 mod shards;
@@ -147,7 +148,7 @@ impl Worker {
             match mail {
                 Mail::HandedOver(letter) => letters.push(letter),
                 Mail::Snapshot(feed) => *snapshot = Some(SnapshotWalk::new(feed)),
-                Mail::Command(command) => self.desk.serve(command),
+                Mail::Command(command) => self.desk.serve(command, now),
                 Mail::BeginHandover(begin) => self.desk.begin_handover(*begin),
                 Mail::Switch(switch) => self.desk.switch(*switch),
                 Mail::AbandonHandover => self.desk.handover = None,

@@ -14,6 +14,9 @@ pub(super) enum ApiError {
     /// There is no such thing.
     #[error("{0}")]
     NotFound(String),
+    /// The thing is not in the state that the request supposes.
+    #[error("{0}")]
+    Conflict(String),
     /// The path is served for another method.
     #[error("this method is not served here")]
     NotAllowed,
@@ -42,6 +45,7 @@ impl IntoResponse for ApiError {
         let code = match self {
             Self::Bad(_) => StatusCode::BAD_REQUEST,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Conflict(_) => StatusCode::CONFLICT,
             Self::NotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             Self::Busy | Self::WorkerSilent | Self::Stopping | Self::Unhealthy(_) => {
                 StatusCode::SERVICE_UNAVAILABLE

@@ -18,11 +18,12 @@ use wire::{Duid, SHARDS, ShardId};
 
 use super::ControlState;
 use super::answer::ApiError;
+use super::changes::LengthQuery;
 use crate::config::value::parse_hex;
 use crate::control::command::{
     Command, Filter, ListLeases, OwnedBinding, PAGE_MAX, Page, ShowLease, WorkerHandle,
 };
-use crate::control::view::{BindingView, LeasePage, parse_lease, parse_link};
+use crate::control::view::{BindingView, LeasePage, parse_lease, parse_link, parse_status};
 
 /// Bindings in a page unless asked otherwise.
 const LIMIT_DEFAULT: usize = 500;
@@ -42,15 +43,9 @@ pub(super) struct ListQuery {
     address: Option<String>,
     prefix: Option<String>,
     within: Option<String>,
+    status: Option<String>,
     from: Option<String>,
     limit: Option<usize>,
-}
-
-/// The query of `GET /v1/leases/{lease}`.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ShowQuery {
-    length: Option<u8>,
 }
 
 pub(super) async fn list(
@@ -78,21 +73,29 @@ pub(super) async fn list(
 pub(super) async fn show(
     State(state): State<Arc<ControlState>>,
     lease: Result<Path<String>, PathRejection>,
-    query: Result<Query<ShowQuery>, QueryRejection>,
+    query: Result<Query<LengthQuery>, QueryRejection>,
 ) -> Result<Json<BindingView>, ApiError> {
-    let Path(text) = lease.map_err(|wrong| ApiError::Bad(wrong.body_text()))?;
-    let Query(query) = query.map_err(|wrong| ApiError::Bad(wrong.body_text()))?;
-    let text = match query.length {
-        Some(length) => format!("{text}/{length}"),
-        None => text,
-    };
-    let lease = parse_lease(&text).map_err(ApiError::Bad)?;
+    let lease = lease_in_path(lease, query)?;
     match find(&state, lease).await? {
         Some(binding) => Ok(Json(BindingView::new(&binding, &state.model.load()))),
         None => Err(ApiError::NotFound(format!(
             "there is no binding of {lease}"
         ))),
     }
+}
+
+/// The lease that a path names, with the length in the path or in the query.
+pub(super) fn lease_in_path(
+    lease: Result<Path<String>, PathRejection>,
+    query: Result<Query<LengthQuery>, QueryRejection>,
+) -> Result<Lease, ApiError> {
+    let Path(text) = lease.map_err(|wrong| ApiError::Bad(wrong.body_text()))?;
+    let Query(query) = query.map_err(|wrong| ApiError::Bad(wrong.body_text()))?;
+    let text = match query.length {
+        Some(length) => format!("{text}/{length}"),
+        None => text,
+    };
+    parse_lease(&text).map_err(ApiError::Bad)
 }
 
 fn filter(query: &ListQuery, state: &ControlState) -> Result<Filter, ApiError> {
@@ -107,6 +110,10 @@ fn filter(query: &ListQuery, state: &ControlState) -> Result<Filter, ApiError> {
         octets.map(Vec::into_boxed_slice).ok_or_else(wrong)
     };
     let within = |text: &String| parse_lease(text);
+    let status = |text: &str| {
+        let unknown = || format!("{text:?} is not a binding-status; write active or abandoned");
+        parse_status(text).ok_or_else(unknown)
+    };
     Ok(Filter {
         duid: query
             .duid
@@ -121,6 +128,12 @@ fn filter(query: &ListQuery, state: &ControlState) -> Result<Filter, ApiError> {
             .map(within)
             .transpose()
             .map_err(bad("within"))?,
+        status: query
+            .status
+            .as_deref()
+            .map(status)
+            .transpose()
+            .map_err(bad("status"))?,
     })
 }
 
@@ -231,7 +244,7 @@ async fn find(state: &ControlState, lease: Lease) -> Result<Option<OwnedBinding>
     Ok(None)
 }
 
-async fn ask<T>(
+pub(super) async fn ask<T>(
     worker: &dyn WorkerHandle,
     command: impl FnOnce(oneshot::Sender<T>) -> Command,
 ) -> Result<T, ApiError> {

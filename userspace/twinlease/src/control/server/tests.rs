@@ -45,6 +45,7 @@ fn work(inbox: &Receiver<Command>, shards: &[Shard]) {
                 let found = shards.iter().find_map(|shard| shard.by_lease(show.lease));
                 let _ = show.reply.send(found.map(|(_, record)| record.into()));
             }
+            other => panic!("these workers change nothing: {other:?}"),
         }
     }
 }
@@ -180,6 +181,7 @@ impl Running {
         let (reload, _) = Reloader::channel();
         let state = Arc::new(ControlState {
             model: Arc::new(ArcSwap::new(model)),
+            changing: Arc::default(),
             reload,
             workers,
             status: Arc::clone(&journal) as Arc<dyn StatusSource>,
