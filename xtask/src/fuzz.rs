@@ -24,7 +24,7 @@ const SECONDS: u32 = 5;
 const MAX_LEN: u32 = 1500;
 
 /// The commands that build the targets and run each one. New inputs and crashes go below the
-/// target directory; the corpus in the repository, if there is one, is where it starts.
+/// target directory; the seeds in the repository, if there are any, are replayed first.
 ///
 /// # Errors
 /// There are no targets, or the compiler does not say for which machine it compiles.
@@ -49,9 +49,9 @@ pub fn commands() -> Result<Vec<Command>> {
             .arg(format!("-max_len={MAX_LEN}"));
         run.arg(format!("-artifact_prefix={}/", found.display()))
             .arg(&found);
-        let corpus = cargo::root().join("tests/fuzz/corpus").join(&target);
-        if corpus.is_dir() {
-            run.arg(corpus);
+        let seeds = cargo::root().join("tests/fuzz/seeds").join(&target);
+        if seeds.is_dir() {
+            run.arg(seeds);
         }
         commands.push(run);
     }
