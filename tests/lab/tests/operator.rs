@@ -112,6 +112,44 @@ fn an_operator_releases_and_resets_and_filters_by_status() {
     });
 }
 
+#[test]
+fn why_tells_what_was_decided_for_a_client() {
+    lab::run(|lab| {
+        let site = Site::new(lab, 1)?;
+        let namespace = site.lan.client(lab, "client")?;
+        let server = Server::start(&site.server, &Config::default())?;
+        let probe = Probe::direct(&namespace, "eth0")?;
+        let client = Client::new(7);
+        let address = first_address(&probe.four_messages(&client)?)?.to_string();
+        let other = renew(7, &[0, 3, 0, 1, 9])?;
+        probe.send(&other)?;
+        lab::wait_until("the drop", std::time::Duration::from_secs(5), || {
+            let told = server.operate(&["why", &hex(&client.duid)])?;
+            Ok(told.contains("other-server").then_some(()))
+        })?;
+        for whose in [hex(&client.duid), address.clone()] {
+            let told = server.operate(&["why", &whose])?;
+            for word in [
+                "SOLICIT",
+                "REQUEST",
+                "lan, by interface",
+                &format!("{address} for 3600 s from pool 2001:db8:1::1000"),
+                "The Server Identifier of another server",
+            ] {
+                ensure!(told.contains(word), "{word:?} is not in: {told}");
+            }
+        }
+        let dropped = server.operate(&["why", "--dropped", "--json"])?;
+        ensure!(
+            dropped.lines().count() >= 1 && !dropped.contains("SOLICIT"),
+            "{dropped}"
+        );
+        let nobody = server.operate(&["why", "00:03:00:01:99:99"])?;
+        ensure!(nobody.contains("nothing is remembered"), "{nobody}");
+        Ok(())
+    });
+}
+
 fn address_of(number: u32) -> String {
     format!("2001:db8:1::{:x}", 0x1100 + number)
 }

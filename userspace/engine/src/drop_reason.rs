@@ -3,12 +3,12 @@
 use core::fmt;
 
 macro_rules! drop_reasons {
-    ($($(#[$doc:meta])+ $variant:ident = $label:literal,)+) => {
+    ($($(#[doc = $doc:literal])+ $variant:ident = $label:literal,)+) => {
         /// Why a datagram was not answered.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[repr(u8)]
         pub enum DropReason {
-            $($(#[$doc])+ $variant,)+
+            $($(#[doc = $doc])+ $variant,)+
         }
 
         impl DropReason {
@@ -19,6 +19,13 @@ macro_rules! drop_reasons {
             pub fn as_str(self) -> &'static str {
                 match self {
                     $(Self::$variant => $label,)+
+                }
+            }
+
+            /// What it means, in a sentence for the operator.
+            pub fn meaning(self) -> &'static str {
+                match self {
+                    $(Self::$variant => concat!($($doc),+),)+
                 }
             }
         }

@@ -4,7 +4,8 @@ use crate::drop_reason::DropReason;
 use crate::model::{LinkId, Model};
 use core::net::Ipv6Addr;
 use wire::{
-    ChainError, Duid, Fault, Malformed, MessageIndex, MessageType, RelayChain, ShardId, shard_of,
+    ChainError, Duid, Fault, Ia, Malformed, MessageIndex, MessageType, RelayChain, RelayForward,
+    ShardId, shard_of,
 };
 
 /// A network interface of the configuration, by its position there.
@@ -106,6 +107,21 @@ impl<'a> Parsed<'a> {
             Some(address) => model.link_of_address(address),
             None => model.link_of_interface(self.ingress.interface),
         }
+    }
+
+    /// The relays that it passed, the one nearest to the server first.
+    pub fn relays(&self) -> &[RelayForward<'a>] {
+        &self.chain.relays
+    }
+
+    /// The link-address of the relay nearest to the client that gave one (RFC 9915 §13.1).
+    pub fn link_address(&self) -> Option<u128> {
+        self.chain.link_address()
+    }
+
+    /// The client's IAs.
+    pub fn ias(&self) -> &[Ia<'a>] {
+        &self.index.ias
     }
 
     /// The datagram it was read from.

@@ -6,6 +6,7 @@ mod commands;
 mod leases;
 #[cfg(test)]
 mod tests;
+mod why;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use lease::Lease;
@@ -72,6 +73,8 @@ pub enum Command {
         #[command(flatten)]
         server: ServerArgs,
     },
+    /// Show the last messages of a client, what the server made of them, and why.
+    Why(WhyArgs),
     /// Have the running server read its config file again; SIGHUP does the same. Tells what changed,
     /// or every fault for which the former config stays in force.
     Reload {
@@ -96,6 +99,27 @@ pub enum Command {
         #[arg(long, value_name = "DUID")]
         server_duid: Option<String>,
     },
+}
+
+/// Options of `why`.
+#[derive(Debug, Args)]
+pub struct WhyArgs {
+    /// The client's DUID in hexadecimal, an address, or a prefix with its length; without it, the
+    /// last messages of all.
+    #[arg(value_name = "DUID|ADDRESS|PREFIX")]
+    pub whose: Option<String>,
+    /// Only messages that were not answered.
+    #[arg(long)]
+    pub dropped: bool,
+    /// The last so many.
+    #[arg(long, value_name = "NUMBER", default_value_t = 20)]
+    pub last: usize,
+    /// As JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 /// What to do with the bindings.
@@ -256,6 +280,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         } => commands::run(&config, accept_damage),
         Command::Check { config } => commands::check(&config, &mut io::stdout().lock()),
         Command::Status { json, server } => in_runtime(commands::status(&server, json)),
+        Command::Why(args) => in_runtime(why::why(&args)),
         Command::Reload { json, server } => in_runtime(commands::reload(&server, json)),
         Command::Leases(Leases::List(args)) => in_runtime(leases::list(&args)),
         Command::Leases(Leases::Export(args)) => in_runtime(leases::export(&args)),

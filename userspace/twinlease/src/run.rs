@@ -14,7 +14,9 @@ use crate::live::{Live, LiveWorker};
 use crate::recovery::{self, Restored};
 use crate::reload::{ConfigState, ReloadHandle, Reloader};
 use crate::state_dir::StateDir;
-use crate::worker::{Desk, Held, Inbox, Leeways, Mail, ReclaimWalk, ShardSet, Worker, WorkerDrop};
+use crate::worker::{
+    Desk, Held, Inbox, Leeways, Mail, ReclaimWalk, ShardSet, Trace, Worker, WorkerDrop,
+};
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use datapath::{Datapath, WorkerIo};
@@ -260,6 +262,7 @@ impl Server {
             appender,
             held: Held::default(),
             handover: None,
+            trace: Trace::default(),
             owner: Arc::clone(owner),
             inboxes: Arc::clone(&self.inboxes),
             counters: Arc::new(WorkerCounters::new(WorkerDrop::labels())),

@@ -16,7 +16,7 @@ pub use self::options::{OptionError, OptionValue, OptionValues, is_configurable}
 use self::prefix_table::{PrefixTable, covers};
 pub(crate) use self::reservation::{Reservation, ReservationId};
 use self::reservation::{Reservations, span};
-use crate::ingress::InterfaceId;
+use crate::ingress::{InterfaceId, Parsed};
 use crate::lifetime::Lifetimes;
 use arrayvec::ArrayVec;
 use lease::{Lease, Leeway, LinkKey, Pool, Role};
@@ -198,6 +198,11 @@ impl Model {
         reached
             .take_while(move |(begin, ..)| *begin <= last)
             .map(|(_, _, id)| self.pool(*id))
+    }
+
+    /// The link of a message's client.
+    pub fn link_of(&self, parsed: &Parsed<'_>) -> Option<&Link> {
+        parsed.link(self).map(|id| self.link(id))
     }
 
     /// The link that a lease belongs to by where it lies: that of its pool or, for an address, the

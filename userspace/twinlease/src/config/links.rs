@@ -11,12 +11,16 @@ use super::check::lifetimes;
 use super::fault::{Findings, Place};
 use super::file;
 use super::model::{Interface, Lifetimes, Link, Pool, Reservation};
+use super::read::Placed;
 use super::value::Prefix;
 
 /// A pool has at most 2^64 leases: a /64 of addresses.
 const POOL_COUNT_BITS_MAX: u8 = 64;
 /// Pools smaller than this are worth a warning.
 const POOL_COUNT_USUAL_MIN: u128 = 8;
+
+/// A pool with more leases than this has no last one: memory ends before.
+const ENDLESS_COUNT: u128 = 1 << 32;
 
 /// Names listed in a remedy at most, so that it stays one line.
 const NAMES_SHOWN_MAX: usize = 8;
@@ -67,6 +71,7 @@ pub fn check(
             "add [[link]] with pools",
         );
     }
+    pools_are_reached(file, &pools, findings);
     names_are_unique(file, findings);
     link_addresses_are_unique(file, findings);
     pools.sort_by_key(|pool| (pool.first, pool.last));
@@ -318,6 +323,45 @@ fn small(count: u128, place: &Place, findings: &mut Findings) {
             problem,
             "use a larger range where more clients may come",
         );
+    }
+}
+
+/// Pools of one kind are tried in order, so one behind a pool that never runs out is never used; and
+/// an address outside of the prefixes by which relays know the link is none that works there.
+fn pools_are_reached(file: &[file::Link], pools: &[Claim<'_>], findings: &mut Findings) {
+    let mut by_link: BTreeMap<(usize, bool), Vec<&Claim<'_>>> = BTreeMap::new();
+    for pool in pools {
+        let kind = (pool.link, pool.unit_len == 128);
+        by_link.entry(kind).or_default().push(pool);
+    }
+    for ((link, addresses), mut pools) in by_link {
+        pools.sort_by_key(|pool| pool.place.offset);
+        let endless = pools.iter().position(|pool| {
+            let unit = 128 - u32::from(pool.unit_len);
+            (pool.last - pool.first) >> unit >= ENDLESS_COUNT
+        });
+        for pool in endless.map_or(&[][..], |at| &pools[at + 1..]) {
+            let problem = format!(
+                "{} is never used: the pool before it never runs out",
+                pool.text
+            );
+            findings.warn(pool.place, problem, "move it before that one, or remove it");
+        }
+        let reach = file[link].link_addresses.as_ref();
+        let reach = reach.map_or(&[][..], |list| &list.value);
+        if !addresses || reach.is_empty() || file[link].interface.is_some() {
+            continue;
+        }
+        for pool in pools {
+            let inside = |prefix: &Placed<Prefix>| {
+                prefix.value.contains(pool.first) && prefix.value.contains(pool.last)
+            };
+            if !reach.iter().any(inside) {
+                let problem = format!("{} is in none of the link's link-addresses", pool.text);
+                let remedy = "add its prefix to link-addresses if the relays' routers serve it";
+                findings.warn(pool.place, problem, remedy);
+            }
+        }
     }
 }
 

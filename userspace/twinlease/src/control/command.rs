@@ -5,6 +5,7 @@
 
 use engine::{Imported, NotImported};
 use lease::{AbsTime, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes};
+use std::net::Ipv6Addr;
 use tokio::sync::oneshot;
 use wire::{Duid, IaKind, Iaid, SHARDS, ShardId};
 
@@ -20,6 +21,8 @@ pub enum Command {
     ListLeases(ListLeases),
     /// Who holds this lease, in any shard of this worker.
     ShowLease(ShowLease),
+    /// What this worker decided last for a client.
+    Decisions(Decisions),
     /// An operator releases or resets a lease.
     EndLease(EndLease),
     /// Leases of this worker's parts of sparse pools are taken for clients of other workers.
@@ -50,6 +53,55 @@ pub struct ShowLease {
     pub lease: Lease,
     /// Takes the binding, or `None` if no shard of this worker has one.
     pub reply: oneshot::Sender<Option<OwnedBinding>>,
+}
+
+/// See [`Command::Decisions`].
+#[derive(Debug)]
+pub struct Decisions {
+    /// Whose.
+    pub of: DecisionsOf,
+    /// Where to begin: 0, or `next` of the page before.
+    pub from: usize,
+    /// Takes the page.
+    pub reply: oneshot::Sender<DecisionPage>,
+}
+
+/// Which decisions are asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum DecisionsOf {
+    /// All.
+    Everybody,
+    /// Of the client with this DUID.
+    Client(Box<[u8]>),
+    /// Of messages or answers in which these octets stand: an address, a prefix, a relay's word.
+    Octets(Box<[u8]>),
+}
+
+/// What [`Command::Decisions`] found.
+#[derive(Debug, Default)]
+pub struct DecisionPage {
+    /// The decisions, oldest first.
+    pub kept: Vec<KeptDecision>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<usize>,
+}
+
+/// A decision as its worker kept it.
+#[derive(Clone, Debug)]
+pub struct KeptDecision {
+    /// When it was made.
+    pub at: AbsTime,
+    /// Why there was no answer, as an index of [`WorkerDrop::labels`](crate::worker::WorkerDrop);
+    /// `None`: there was one.
+    pub drop: Option<u8>,
+    /// The interface, by its position in the config.
+    pub interface: u16,
+    /// Where the message came from.
+    pub source: Ipv6Addr,
+    /// The UDP payload that came.
+    pub message: Box<[u8]>,
+    /// The UDP payload that was answered; empty if none.
+    pub answer: Box<[u8]>,
 }
 
 /// See [`Command::EndLease`].

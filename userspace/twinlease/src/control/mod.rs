@@ -2,6 +2,7 @@
 
 pub mod client;
 pub mod command;
+pub mod explain;
 mod limited;
 pub mod render;
 pub mod server;

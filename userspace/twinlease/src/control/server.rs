@@ -10,6 +10,7 @@ mod reload;
 mod socket;
 #[cfg(test)]
 mod tests;
+mod why;
 
 use arc_swap::ArcSwap;
 use axum::Router;
@@ -64,6 +65,7 @@ pub async fn serve(
     let common = common_routes(Arc::clone(&state.status));
     let routes = Router::new()
         .route("/v1/status", get(status))
+        .route("/v1/why", get(why::why))
         .route("/v1/reload", post(reload::reload))
         .route("/v1/leases", get(leases::list))
         .route("/v1/leases/import", post(changes::import))

@@ -7,6 +7,7 @@ use super::inbox::{HandedOver, Inbox, Mail};
 use super::leeways::LeewaysSeen;
 use super::reclaim::ReclaimWalk;
 use super::shards::ShardSet;
+use super::trace::Trace;
 use crate::control::command::Busy;
 use crate::counters::WorkerCounters;
 use arrayvec::ArrayVec;
@@ -48,6 +49,8 @@ pub struct Desk {
     pub inboxes: Arc<[Arc<Inbox>]>,
     /// The way to the next model, while it is prepared.
     pub handover: Option<Box<HandoverWalk>>,
+    /// The last decisions, for `twinlease why`.
+    pub trace: Trace,
     /// Read by the control thread.
     pub counters: Arc<WorkerCounters>,
 }
@@ -81,6 +84,7 @@ impl Desk {
                 let parsed = match batch.push(&ingress) {
                     Ok(parsed) => parsed,
                     Err(reason) => {
+                        self.trace.dropped(&ingress, None, now, reason.index());
                         self.drop_for(reason);
                         continue;
                     }
@@ -112,7 +116,10 @@ impl Desk {
             };
             match batch.push(&ingress) {
                 Ok(_) => ways.push(&letter.reply_to),
-                Err(reason) => self.drop_for(reason),
+                Err(reason) => {
+                    self.trace.dropped(&ingress, None, now, reason.index());
+                    self.drop_for(reason);
+                }
             }
         }
         self.answer_all(tx, &batch, &ways, now);
@@ -141,13 +148,13 @@ impl Desk {
 
     fn answer(&mut self, tx: &mut Tx, to: &ReplyTo, parsed: &Parsed<'_>, now: AbsTime) {
         if leads_to_a_lease(parsed) && self.appender.is_failing() {
-            return self.drop_here(WorkerDrop::JournalFailing);
+            return self.drop_message(parsed, now, WorkerDrop::JournalFailing);
         }
         if parsed.may_change_state() && !self.appender.has_room() {
-            return self.drop_here(WorkerDrop::JournalFull);
+            return self.drop_message(parsed, now, WorkerDrop::JournalFull);
         }
         let Some(mut reply) = tx.reserve(to) else {
-            return self.drop_here(WorkerDrop::NoTxFrame);
+            return self.drop_message(parsed, now, WorkerDrop::NoTxFrame);
         };
         let context = Context {
             model: &self.model,
@@ -166,6 +173,10 @@ impl Desk {
             tx.payload_mut(&mut reply),
             &mut |delta| recorder.record(delta),
         );
+        if let Outcome::Reply { len, .. } = outcome {
+            self.trace
+                .answered(parsed, now, &tx.payload_mut(&mut reply)[..len]);
+        }
         match outcome {
             Outcome::Reply {
                 len,
@@ -187,6 +198,8 @@ impl Desk {
             }
             Outcome::Drop(reason) => {
                 tx.discard(reply);
+                self.trace
+                    .dropped(parsed.ingress(), Some(parsed), now, reason.index());
                 self.drop_for(reason);
             }
         }
@@ -286,6 +299,12 @@ impl Desk {
 
     fn drop_for(&self, reason: DropReason) {
         self.counters.drops.of(reason.index()).add(1);
+    }
+
+    fn drop_message(&mut self, parsed: &Parsed<'_>, now: AbsTime, reason: WorkerDrop) {
+        self.trace
+            .dropped(parsed.ingress(), Some(parsed), now, reason.index());
+        self.drop_here(reason);
     }
 
     fn drop_here(&self, reason: WorkerDrop) {

@@ -1,8 +1,13 @@
 //! Questions of the control socket, each answered by a bounded look into the shards.
 
 use super::desk::Desk;
-use crate::control::command::{Command, ListLeases, PAGE_MAX, Page, ShowLease};
+use crate::control::command::{
+    Command, DecisionPage, Decisions, DecisionsOf, ListLeases, PAGE_MAX, Page, ShowLease,
+};
 use lease::AbsTime;
+
+/// Kept decisions looked at for one page: some microseconds.
+const DECISIONS_MAX: usize = 128;
 
 impl Desk {
     /// Answers one command. A reply that nobody waits for any more is no error.
@@ -12,6 +17,10 @@ impl Desk {
                 let page = self.page(&list);
                 let _ = list.reply.send(page);
             }
+            Command::Decisions(asked) => {
+                let page = self.decisions(&asked);
+                let _ = asked.reply.send(page);
+            }
             Command::EndLease(order) => self.end_lease(order, now),
             Command::TakeLeases(order) => self.take_leases(order),
             Command::ImportLeases(order) => self.import_leases(order, now),
@@ -20,6 +29,21 @@ impl Desk {
                 let _ = reply.send(found.map(|(_, record)| record.into()));
             }
         }
+    }
+
+    fn decisions(&self, asked: &Decisions) -> DecisionPage {
+        let mut page = DecisionPage::default();
+        page.next = self.trace.walk(asked.from, DECISIONS_MAX, &mut |kept| {
+            let matches = match &asked.of {
+                DecisionsOf::Everybody => true,
+                DecisionsOf::Client(duid) => kept.duid() == Some(duid),
+                DecisionsOf::Octets(octets) => kept.holds(octets),
+            };
+            if matches {
+                page.kept.push(kept.into());
+            }
+        });
+        page
     }
 
     fn page(&self, list: &ListLeases) -> Page {

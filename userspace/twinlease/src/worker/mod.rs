@@ -21,6 +21,7 @@ mod operator;
 mod reclaim;
 mod rest;
 mod shards;
+mod trace;
 
 pub use desk::Desk;
 pub use drops::WorkerDrop;
@@ -31,6 +32,7 @@ pub use inbox::{Inbox, Mail};
 pub use leeways::Leeways;
 pub use reclaim::ReclaimWalk;
 pub use shards::ShardSet;
+pub use trace::Trace;
 
 use crate::config::Idle;
 use arrayvec::ArrayVec;

@@ -234,7 +234,10 @@ async fn page(
 }
 
 /// Who holds `lease`: only its client's DUID says in which shard that is, so all are asked.
-async fn find(state: &ControlState, lease: Lease) -> Result<Option<OwnedBinding>, ApiError> {
+pub(super) async fn find(
+    state: &ControlState,
+    lease: Lease,
+) -> Result<Option<OwnedBinding>, ApiError> {
     for worker in state.workers.all() {
         let show = |reply| Command::ShowLease(ShowLease { lease, reply });
         if let Some(binding) = ask(worker, show).await? {
