@@ -58,6 +58,8 @@ pub struct Config {
     pub valid_secs: u32,
     /// Whether Solicit may be answered with a Reply.
     pub rapid_commit: bool,
+    /// The whole text instead of all this, with `@dir@` for the directory of state and socket.
+    pub template: Option<String>,
 }
 
 impl Default for Config {
@@ -69,6 +71,7 @@ impl Default for Config {
             preferred_secs: 1800,
             valid_secs: 3600,
             rapid_commit: false,
+            template: None,
         }
     }
 }
@@ -90,6 +93,9 @@ pub const DNS_SERVER: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x5
 impl Config {
     /// The config file's text with `dir` for state and control socket.
     pub fn text(&self, dir: &Path) -> String {
+        if let Some(template) = &self.template {
+            return template.replace("@dir@", &dir.display().to_string());
+        }
         let cores = std::thread::available_parallelism().map_or(1, usize::from);
         let cores: Vec<String> = (0..self.workers.min(cores))
             .map(|core| core.to_string())

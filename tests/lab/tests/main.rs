@@ -3,6 +3,8 @@
 
 /// What the tests share.
 mod common;
+/// A row of the protocol digest after the other, against one server.
+mod conformance;
 /// Release, Decline, Confirm, Information-request, rapid commit, by the lab's own client.
 mod exchanges;
 /// Datagrams and configs that are not as they should be, and a second server.
