@@ -98,6 +98,81 @@ impl Drops {
     }
 }
 
+/// Why a lease of a BNDUPD is not taken over, as [`failover::reconcile::Rejection`] counts them.
+const REJECTIONS: [&str; 4] = [
+    "outdated",
+    "address-in-use",
+    "not-of-relationship",
+    "missing",
+];
+
+/// What a worker's shards and the failover partner tell each other (RFC 8156 §7).
+#[derive(Debug)]
+pub struct PartnerCounters {
+    /// BNDUPDs given to the session.
+    pub updates_sent: Counter,
+    /// BNDUPDs that the partner has taken over.
+    pub updates_acknowledged: Counter,
+    /// BNDUPDs that the partner has rejected.
+    pub updates_refused: Counter,
+    /// BNDUPDs of the partner that were decided.
+    pub updates_received: Counter,
+    /// Leases in them that were taken over.
+    pub leases_accepted: Counter,
+    /// Leases in them that were not, by the number of the rejection.
+    pub leases_rejected: Drops,
+    /// Bindings that the partner has not acknowledged: a level.
+    pub unacked: Counter,
+}
+
+impl Default for PartnerCounters {
+    fn default() -> Self {
+        Self {
+            updates_sent: Counter::default(),
+            updates_acknowledged: Counter::default(),
+            updates_refused: Counter::default(),
+            updates_received: Counter::default(),
+            leases_accepted: Counter::default(),
+            leases_rejected: Drops::new(REJECTIONS),
+            unacked: Counter::default(),
+        }
+    }
+}
+
+impl PartnerCounters {
+    fn snapshot(&self) -> PartnerSnapshot {
+        PartnerSnapshot {
+            updates_sent: self.updates_sent.get(),
+            updates_acknowledged: self.updates_acknowledged.get(),
+            updates_refused: self.updates_refused.get(),
+            updates_received: self.updates_received.get(),
+            leases_accepted: self.leases_accepted.get(),
+            leases_rejected: self.leases_rejected.snapshot(),
+            unacked: self.unacked.get(),
+        }
+    }
+}
+
+/// [`PartnerCounters`] as values.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct PartnerSnapshot {
+    /// BNDUPDs sent.
+    pub updates_sent: u64,
+    /// BNDUPDs acknowledged.
+    pub updates_acknowledged: u64,
+    /// BNDUPDs rejected by the partner.
+    pub updates_refused: u64,
+    /// BNDUPDs received.
+    pub updates_received: u64,
+    /// Leases taken over from the partner.
+    pub leases_accepted: u64,
+    /// Leases not taken over, by reason.
+    pub leases_rejected: BTreeMap<String, u64>,
+    /// Bindings that the partner has not acknowledged.
+    pub unacked: u64,
+}
+
 /// Everything one worker counts. Padded, so that two workers never share a cache line.
 #[derive(Debug)]
 pub struct WorkerCounters(CachePadded<Fields>);
@@ -125,6 +200,8 @@ pub struct Fields {
     pub bindings: Counter,
     /// Bindings whose time ended and that were removed.
     pub expired: Counter,
+    /// Binding updates from and to the failover partner.
+    pub partner: PartnerCounters,
     /// Passes of the worker's loop.
     pub iterations: Counter,
     /// Nanoseconds spent in passes that found work.
@@ -155,6 +232,7 @@ impl WorkerCounters {
             held: Counter::default(),
             bindings: Counter::default(),
             expired: Counter::default(),
+            partner: PartnerCounters::default(),
             iterations: Counter::default(),
             busy_ns: Counter::default(),
             idle_ns: Counter::default(),
@@ -174,6 +252,7 @@ impl WorkerCounters {
             held: self.held.get(),
             bindings: self.bindings.get(),
             expired: self.expired.get(),
+            partner: self.partner.snapshot(),
             iterations: self.iterations.get(),
             busy_ns: self.busy_ns.get(),
             idle_ns: self.idle_ns.get(),
@@ -205,6 +284,8 @@ pub struct WorkerSnapshot {
     pub bindings: u64,
     /// Bindings expired.
     pub expired: u64,
+    /// Binding updates from and to the failover partner.
+    pub partner: PartnerSnapshot,
     /// Passes of the loop.
     pub iterations: u64,
     /// Nanoseconds with work.

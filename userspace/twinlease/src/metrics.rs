@@ -51,6 +51,7 @@ impl Collector for Scrape {
         let workers: Vec<(String, &WorkerReport)> = numbers.zip(&self.0.workers).collect();
         datagrams(&mut families, &workers)?;
         bindings(&mut families, &workers)?;
+        partner(&mut families, &workers)?;
         loops(&mut families, &workers)?;
         pools(&mut families, &self.0.pools)?;
         journal(&mut families, &self.0)
@@ -176,6 +177,51 @@ fn bindings(families: &mut Families<'_>, workers: &Workers<'_>) -> fmt::Result {
         "Shards that the worker owns.",
         None,
         each(workers, |w| w.shards as u64),
+    )
+}
+
+fn partner(families: &mut Families<'_>, workers: &Workers<'_>) -> fmt::Result {
+    families.counter(
+        "failover_updates_sent",
+        "BNDUPDs for the failover partner.",
+        None,
+        each(workers, |w| w.counters.partner.updates_sent),
+    )?;
+    families.counter(
+        "failover_updates_acknowledged",
+        "BNDUPDs that the failover partner has taken over.",
+        None,
+        each(workers, |w| w.counters.partner.updates_acknowledged),
+    )?;
+    families.counter(
+        "failover_updates_refused",
+        "BNDUPDs that the failover partner has rejected.",
+        None,
+        each(workers, |w| w.counters.partner.updates_refused),
+    )?;
+    families.counter(
+        "failover_updates_received",
+        "BNDUPDs of the failover partner that were decided.",
+        None,
+        each(workers, |w| w.counters.partner.updates_received),
+    )?;
+    families.counter(
+        "failover_leases_accepted",
+        "Leases that were taken over from the failover partner.",
+        None,
+        each(workers, |w| w.counters.partner.leases_accepted),
+    )?;
+    families.counter(
+        "failover_leases_rejected",
+        "Leases of the failover partner that were not taken over, by reason.",
+        None,
+        by(workers, "reason", |w| &w.counters.partner.leases_rejected),
+    )?;
+    families.gauge(
+        "failover_unacked_bindings",
+        "Bindings whose last change the failover partner has not acknowledged.",
+        None,
+        each(workers, |w| w.counters.partner.unacked),
     )
 }
 

@@ -224,6 +224,7 @@ impl Reloader {
                 .map_err(|_| vec!["a worker has stopped".to_owned()])?;
         }
         for attempt in 1..=TRIES {
+            next.inherit_sides(&self.model.load());
             if self.switch(PATIENCE * attempt * attempt).await {
                 return Ok(());
             }

@@ -11,11 +11,13 @@ use crate::control::server::{ControlListener, ControlState, serve, serve_metrics
 use crate::control_lane::ControlLane;
 use crate::counters::WorkerCounters;
 use crate::live::{Live, LiveWorker};
+use crate::partner::exchange::{self, ToControl};
 use crate::recovery::{self, Restored};
 use crate::reload::{ConfigState, ReloadHandle, Reloader};
 use crate::state_dir::StateDir;
 use crate::worker::{
-    Desk, Held, Inbox, Leeways, Mail, ReclaimWalk, ShardSet, Trace, Worker, WorkerDrop,
+    Desk, Held, Inbox, Leeways, Mail, Partner, ReclaimWalk, ShardSet, Trace, Transit, Worker,
+    WorkerDrop,
 };
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -231,6 +233,8 @@ impl Server {
             stop: Arc::new(AtomicBool::new(false)),
         };
         let owner = Arc::new(*owner);
+        let (to_control, _from_workers) = exchange::channel();
+        let transit = Transit::default();
         let parts = ios
             .into_iter()
             .zip(appenders)
@@ -238,7 +242,12 @@ impl Server {
             .enumerate();
         for (index, ((io, appender), shards)) in parts {
             let shards = ShardSet::new(shards);
-            let desk = server.desk(index, model, appender, shards, &owner);
+            let partner = Partner::new(
+                shards.owned(),
+                ToControl::clone(&to_control),
+                transit.clone(),
+            );
+            let desk = server.desk(index, model, appender, shards, partner, &owner);
             server.spawn(config, desk, io)?;
         }
         Ok(server)
@@ -250,6 +259,7 @@ impl Server {
         model: &Arc<Model>,
         appender: Appender,
         shards: ShardSet,
+        partner: Partner,
         owner: &Arc<[u8; SHARDS]>,
     ) -> Desk {
         Desk {
@@ -263,6 +273,7 @@ impl Server {
             held: Held::default(),
             handover: None,
             trace: Trace::default(),
+            partner,
             owner: Arc::clone(owner),
             inboxes: Arc::clone(&self.inboxes),
             counters: Arc::new(WorkerCounters::new(WorkerDrop::labels())),

@@ -288,7 +288,7 @@ impl ModelBuilder {
             reservations_inherited: before
                 .is_some_and(|before| Arc::ptr_eq(&before.reservations, &reservations)),
             reservations,
-            has_relationships: false,
+            relationship: None,
         };
         let heirs = before.map(Heirs::new).unwrap_or_default();
         for ((index, spec), clients) in (0..).zip(&self.links).zip(reserved.clients) {
@@ -322,7 +322,7 @@ impl ModelBuilder {
                 }),
             });
         }
-        model.has_relationships = self.links.iter().any(|link| link.relationship.is_some());
+        model.relationship = self.links.iter().find_map(|link| link.relationship);
         model.ranges = ranges(&model)?;
         self.share_networks(&mut model)?;
         self.group_pools(&mut model)?;
@@ -640,7 +640,7 @@ fn ranges(model: &Model) -> Result<Vec<(u128, u128, PoolId)>, ModelError> {
 }
 
 /// First and last address of a pool; saturates for one that goes past the end.
-fn range(spec: &PoolSpec) -> (u128, u128) {
+pub(super) fn range(spec: &PoolSpec) -> (u128, u128) {
     let unit = Lease {
         addr: 0,
         len: spec.unit_len,

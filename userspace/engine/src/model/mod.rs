@@ -5,6 +5,7 @@
 
 mod builder;
 mod options;
+mod partner;
 mod prefix_table;
 mod reservation;
 #[cfg(test)]
@@ -48,7 +49,8 @@ pub struct Model {
     reservations: Arc<Reservations>,
     /// The model before had the same reservations, so their holders are counted already.
     reservations_inherited: bool,
-    has_relationships: bool,
+    /// That of the first link that has one.
+    relationship: Option<Relationship>,
 }
 
 /// Position of a link in [`Model::links`]; valid for the model that gave it.
@@ -138,7 +140,7 @@ impl Model {
 
     /// Whether any link has a failover partner.
     pub fn has_relationships(&self) -> bool {
-        self.has_relationships
+        self.relationship.is_some()
     }
 
     /// What each relationship lets us do before its endpoint has said anything, by

@@ -86,6 +86,12 @@ impl Reservations {
         self.overlapping(lease).next().is_some()
     }
 
+    /// The reservation of exactly this lease.
+    pub(crate) fn exact(&self, lease: Lease) -> Option<&Reservation> {
+        let at = self.0.binary_search_by_key(&lease, |r| r.lease).ok()?;
+        Some(&self.0[at])
+    }
+
     fn overlapping(&self, lease: Lease) -> impl Iterator<Item = &Reservation> {
         let (first, last) = span(lease);
         let from = self.0.partition_point(|r| span(r.lease).1 < first);

@@ -223,6 +223,11 @@ impl Dense {
         taken
     }
 
+    /// Whether somebody has this position.
+    pub(super) fn is_taken(&self, position: u64) -> bool {
+        self.bits.is_taken(self.bit(position))
+    }
+
     /// Gives back a position that is not reserved.
     pub(super) fn release(&self, position: u64) {
         let bit = self.bit(position);

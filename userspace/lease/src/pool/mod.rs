@@ -285,6 +285,18 @@ impl Pool {
         }
     }
 
+    /// Whether somebody holds `lease`, asked by a shard that does not: in a sparse pool only a
+    /// holder in another shard than the position's own is known.
+    pub fn is_taken(&self, lease: Lease) -> bool {
+        let Some(position) = self.drawable(lease) else {
+            return false;
+        };
+        match &self.store {
+            Store::Dense(dense) => dense.is_taken(position),
+            Store::Sparse(sparse) => sparse.is_foreign(sparse.owner(position), position),
+        }
+    }
+
     /// Keeps from being drawn whatever overlaps `lease`, which is bound and none of this pool's
     /// own: it has another length, from before the range was cut as it is now. Once for each
     /// such binding, until it is [`release`](Self::release)d.

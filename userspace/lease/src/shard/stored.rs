@@ -121,6 +121,11 @@ impl Stored {
         self.status.is_some()
     }
 
+    pub(super) fn link(&self) -> LinkKey {
+        let [high, low] = self.link;
+        LinkKey(u64::from(high) << 32 | u64::from(low))
+    }
+
     pub(super) fn lease(&self) -> Lease {
         Lease {
             addr: self
@@ -152,14 +157,13 @@ impl Stored {
 
     /// What it says; `None` for an empty slot.
     pub(super) fn record<'a>(&'a self, cells: &'a Cells) -> Option<BindingRecord<'a>> {
-        let [link_high, link_low] = self.link;
         Some(BindingRecord {
             status: self.status?,
             duid: Duid::new(self.duid.octets(cells))?,
             kind: self.kind(),
             iaid: Iaid(self.iaid),
             lease: self.lease(),
-            link: LinkKey(u64::from(link_high) << 32 | u64::from(link_low)),
+            link: self.link(),
             preferred_secs: self.preferred_secs,
             valid_secs: self.valid_secs,
             cltt: AbsTime(self.cltt),

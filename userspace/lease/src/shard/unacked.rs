@@ -17,7 +17,7 @@
 
 use super::slot_set::SlotSet;
 use super::{BindingId, Shard};
-use crate::AbsTime;
+use crate::{AbsTime, LinkKey};
 
 /// The partner's answer to an update about one lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -229,12 +229,12 @@ impl Shard {
         self.unacked.owe_unacked();
     }
 
-    /// The partner sent an UPDREQALL: every binding is unacknowledged and owed. Looks at every
-    /// slot once.
-    pub fn owe_all(&mut self) {
+    /// The partner sent an UPDREQALL: every binding of a link that `is_partnered` is
+    /// unacknowledged and owed. Looks at every slot once.
+    pub fn owe_all(&mut self, is_partnered: &dyn Fn(LinkKey) -> bool) {
         for slot in 0..self.bindings.reached() {
             let stored = &mut self.bindings[slot];
-            if stored.is_live() {
+            if stored.is_live() && is_partnered(stored.link()) {
                 stored.set_unacked(true);
                 self.unacked.want(slot);
             }

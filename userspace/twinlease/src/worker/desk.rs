@@ -5,6 +5,7 @@ use super::handover::HandoverWalk;
 use super::held::{Held, HeldReply};
 use super::inbox::{HandedOver, Inbox, Mail};
 use super::leeways::LeewaysSeen;
+use super::partner::{Partner, UnsentShards};
 use super::reclaim::ReclaimWalk;
 use super::shards::ShardSet;
 use super::trace::Trace;
@@ -13,8 +14,8 @@ use crate::counters::WorkerCounters;
 use arrayvec::ArrayVec;
 use datapath::{Datagram, ReplyTo, Tx};
 use engine::{BATCH_MAX, Batch, Context, DropReason, Ingress, InterfaceId, Model, Outcome, Parsed};
-use journal::Appender;
-use lease::{AbsTime, BindingDelta, Leeway};
+use journal::{Appender, ControlDelta};
+use lease::{AbsTime, BindingDelta, Lease, Leeway};
 use std::sync::Arc;
 use std::time::Duration;
 use wire::{MessageType, SHARDS};
@@ -43,6 +44,8 @@ pub struct Desk {
     pub appender: Appender,
     /// Replies and positions that wait for a commit.
     pub held: Held,
+    /// Its part in failover.
+    pub partner: Partner,
     /// Which worker owns which shard.
     pub owner: Arc<[u8; SHARDS]>,
     /// Every worker's inbox, this one's included.
@@ -165,6 +168,8 @@ impl Desk {
             appender: &mut self.appender,
             held: &mut self.held,
             handover: self.handover.as_deref_mut(),
+            model: &self.model,
+            unsent: &mut self.partner.unsent,
         };
         let outcome = engine::answer(
             &context,
@@ -226,7 +231,7 @@ impl Desk {
             delivered += 1;
         }
         self.counters.held.set(self.held.replies() as u64);
-        delivered
+        delivered + self.hand_over_to_control()
     }
 
     /// Ends leases whose time is up, as long as the journal takes their records; how many.
@@ -238,6 +243,8 @@ impl Desk {
             appender: &mut self.appender,
             held: &mut self.held,
             handover: self.handover.as_deref_mut(),
+            model: &self.model,
+            unsent: &mut self.partner.unsent,
         };
         let emit = &mut |delta: &BindingDelta<'_>| recorder.record(delta);
         let context = Context {
@@ -256,6 +263,8 @@ impl Desk {
             appender: &mut self.appender,
             held: &mut self.held,
             handover: self.handover.as_deref_mut(),
+            model: &self.model,
+            unsent: &mut self.partner.unsent,
         };
         (&mut self.shards, recorder)
     }
@@ -281,9 +290,11 @@ impl Desk {
         }
     }
 
-    /// Publishes how many bindings there are.
+    /// Publishes how many bindings there are, and how many of them the partner has not
+    /// acknowledged.
     pub fn count_bindings(&self) {
         self.counters.bindings.set(self.shards.bindings() as u64);
+        self.count_unacked();
     }
 
     /// Whether records wait for room in the journal, so that [`submit`](Self::submit) has to be
@@ -294,7 +305,8 @@ impl Desk {
 
     /// Whether something that waits for a commit can be delivered now.
     pub fn is_due(&self) -> bool {
-        self.held.is_due(self.appender.committed())
+        let committed = self.appender.committed();
+        self.held.is_due(committed) || self.partner.is_due(committed)
     }
 
     fn drop_for(&self, reason: DropReason) {
@@ -328,18 +340,44 @@ pub(super) struct Recorder<'d> {
     pub(super) appender: &'d mut Appender,
     pub(super) held: &'d mut Held,
     pub(super) handover: Option<&'d mut HandoverWalk>,
+    pub(super) model: &'d Model,
+    pub(super) unsent: &'d mut UnsentShards,
 }
 
 impl Recorder<'_> {
     /// Journals one change. A lease that ended stays out of its pool until that record is durable.
     pub(super) fn record(&mut self, delta: &BindingDelta<'_>) {
-        self.appender.append(delta);
-        if let Some(handover) = &mut self.handover {
-            handover.note(delta);
-        }
+        self.record_unfreed(delta);
         if let BindingDelta::Remove { shard, lease } = delta {
             self.held
                 .keep_from_pool(self.appender.ticket(), *shard, *lease);
         }
+    }
+
+    /// As [`record`](Self::record); the caller sees to it that a lease that ended goes back to its
+    /// pool.
+    pub(super) fn record_unfreed(&mut self, delta: &BindingDelta<'_>) {
+        self.appender.append(delta);
+        if let Some(handover) = &mut self.handover {
+            handover.note(delta);
+        }
+        match delta {
+            BindingDelta::Put { shard, record } if record.partner.unacked => {
+                self.unsent.insert(*shard);
+            }
+            BindingDelta::Remove { lease, .. } if self.is_split(*lease) => {
+                // A block that the journal says is the secondary's has the prefix in it.
+                self.appender.append_control(&ControlDelta::Ownership {
+                    block: *lease,
+                    backup: false,
+                });
+            }
+            _ => {}
+        }
+    }
+
+    fn is_split(&self, prefix: Lease) -> bool {
+        let next = self.handover.as_ref();
+        self.model.is_split(prefix) || next.is_some_and(|next| next.next().is_split(prefix))
     }
 }

@@ -43,6 +43,11 @@ impl HandoverWalk {
         self.handover.note(delta);
     }
 
+    /// The model that is to be served next.
+    pub fn next(&self) -> &Model {
+        self.handover.next()
+    }
+
     /// A lease whose end is committed.
     pub fn release(&mut self, lease: Lease) {
         self.handover.release(lease);
@@ -54,7 +59,8 @@ impl Desk {
     pub fn begin_handover(&mut self, begin: BeginHandover) {
         let no_walk = begin.next.needs_no_walk();
         let mut handover = Handover::new(begin.next);
-        for (shard, lease) in self.held.positions() {
+        let kept = self.partner.kept(self.index);
+        for (shard, lease) in self.held.positions().chain(kept) {
             handover.hold(shard, lease);
         }
         self.handover = Some(Box::new(HandoverWalk {

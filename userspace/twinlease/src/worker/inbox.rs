@@ -2,6 +2,7 @@
 
 use super::handover::{BeginHandover, Switch};
 use crate::control::command::{Busy, Command, WorkerHandle};
+use crate::partner::exchange::ToWorker;
 use crossbeam::queue::ArrayQueue;
 use datapath::{InterfaceId, ReplyTo, Waker};
 use journal::SnapshotFeed;
@@ -40,6 +41,8 @@ pub enum Mail {
     Switch(Box<Switch>),
     /// The model in use stays.
     AbandonHandover,
+    /// What the failover partner wants of it, or has said.
+    Partner(Box<ToWorker>),
 }
 
 /// Any thread may put mail in; the worker takes it out.

@@ -1,7 +1,7 @@
 //! A worker: one pinned thread that owns shards, ports and a journal appender, and shares nothing.
 //!
 //! Each turn of its loop takes what there is in bounded batches, in a fixed order: datagrams, mail
-//! from other threads, commits, leases whose time is up, a slice of a snapshot. Then it hands its
+//! from other threads, commits, the failover partner, leases whose time is up, a slice of a snapshot. Then it hands its
 //! records to the journal, kicks its rings, and rests if the turn found nothing to do.
 //!
 //! The model changes between two decisions, in all workers together: see `handover.rs`.
@@ -18,6 +18,7 @@ mod inbox;
 mod leeways;
 mod listing;
 mod operator;
+mod partner;
 mod reclaim;
 mod rest;
 mod shards;
@@ -30,6 +31,7 @@ pub use handover::{BeginHandover, HandoverWalk, Switch};
 pub use held::Held;
 pub use inbox::{Inbox, Mail};
 pub use leeways::Leeways;
+pub use partner::{Partner, Transit};
 pub use reclaim::ReclaimWalk;
 pub use shards::ShardSet;
 pub use trace::Trace;
@@ -53,7 +55,7 @@ const RX_BATCH: usize = 64;
 const MAIL_BATCH: usize = 64;
 /// Longest sleep: leases expire, and the clock is read, at least this often.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
-/// Longest sleep while the snapshot's thread catches up: it wakes nobody.
+/// Longest sleep while the snapshot's thread or the control thread catches up: they wake nobody.
 const SNAPSHOT_PAUSE: Duration = Duration::from_millis(1);
 /// How long an orderly stop waits for the journal to commit what is held.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -94,6 +96,7 @@ impl Worker {
             let mut work = self.receive(now);
             work += self.read_mail(now, &mut snapshot);
             work += self.desk.deliver_committed(&mut self.io.tx);
+            work += self.desk.correspond(now);
             work += self.desk.expire(now);
             self.desk.reclaim(now);
             work += self.desk.feed(&mut snapshot);
@@ -122,7 +125,10 @@ impl Worker {
             stop,
             ..
         } = self;
-        let at_most = if snapshot { SNAPSHOT_PAUSE } else { SLEEP_MAX };
+        let at_most = match snapshot || desk.partner.is_blocked() {
+            true => SNAPSHOT_PAUSE,
+            false => SLEEP_MAX,
+        };
         let has_work = || {
             !inbox.is_empty() || desk.is_due() || desk.is_behind() || stop.load(Ordering::Relaxed)
         };
@@ -154,6 +160,7 @@ impl Worker {
                 Mail::BeginHandover(begin) => self.desk.begin_handover(*begin),
                 Mail::Switch(switch) => self.desk.switch(*switch),
                 Mail::AbandonHandover => self.desk.handover = None,
+                Mail::Partner(mail) => self.desk.partner.take(*mail),
             }
         }
         self.answer_letters(&mut letters, now);

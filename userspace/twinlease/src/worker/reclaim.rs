@@ -43,6 +43,8 @@ impl Desk {
             appender: &mut self.appender,
             held: &mut self.held,
             handover: self.handover.as_deref_mut(),
+            model: &self.model,
+            unsent: &mut self.partner.unsent,
         };
         let context = Context {
             model: &self.model,

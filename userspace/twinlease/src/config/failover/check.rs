@@ -38,7 +38,18 @@ pub fn check(file: &[Table], links: &[Link], findings: &mut Findings) -> Vec<Fai
         relationships.extend(one(table, links_here, findings));
     }
     protected_alike(&relationships, file, findings);
+    one_only(file, findings);
     relationships
+}
+
+/// What a partner has acknowledged is kept once for each lease and not by relationship.
+fn one_only(file: &[Table], findings: &mut Findings) {
+    for table in file.iter().skip(1) {
+        let problem = "a server has one relationship at most";
+        let remedy = "put all links that the two servers share into the first one; a server that is \
+            to share links with two others is two servers, each with its own state-dir and links";
+        findings.fault(&table.place, problem, remedy);
+    }
 }
 
 fn one(table: &Table, links: Vec<usize>, findings: &mut Findings) -> Option<Failover> {

@@ -1,0 +1,136 @@
+//! What a failover partner's updates ask of links, pools and reservations (RFC 8156 §7.5).
+
+use super::{Link, Model, Relationship, Reservation};
+use lease::{Lease, LinkKey, Role};
+use wire::{Duid, IaKind, ShardId};
+
+impl Model {
+    /// The relationship that links belong to; a server has one at most.
+    pub fn relationship(&self) -> Option<Relationship> {
+        self.relationship
+    }
+
+    /// Whether the link with this key belongs to a relationship.
+    pub fn is_partnered(&self, link: LinkKey) -> bool {
+        let link = self.link_by_key(link);
+        link.is_some_and(|link| link.relationship.is_some())
+    }
+
+    /// The link of a relationship that a lease is on: its pool's, the one it is reserved in, or for
+    /// an address of neither the one that it lies on; `None`: it is none of the relationship's.
+    pub fn partnered_link_of(&self, lease: Lease, kind: IaKind) -> Option<LinkKey> {
+        let link = match self.pool_of(lease) {
+            Some(served) => (served.pool.spec().kind == kind).then(|| self.link(served.link)),
+            None => {
+                let reserved = self.reservations.exact(lease);
+                let reserved = reserved.and_then(|reserved| self.link_by_key(reserved.link));
+                reserved.or_else(|| self.link_around(lease, kind))
+            }
+        };
+        link.filter(|link| link.relationship.is_some())
+            .map(Link::key)
+    }
+
+    fn link_around(&self, lease: Lease, kind: IaKind) -> Option<&Link> {
+        let is_address = kind == IaKind::Na && lease.len == 128;
+        let id = is_address.then(|| self.link_of_address(lease.addr))??;
+        Some(self.link(id))
+    }
+
+    /// Whether another client may hold a lease, as seen from a shard that does not hold it. Of a
+    /// sparse pool only what lies in the part of a shard that is not its client's is seen; the
+    /// others cannot be held by two clients if both servers have the same allocation key.
+    pub fn is_taken_from(&self, duid: Duid<'_>, lease: Lease) -> bool {
+        if let Some(own) = self.reserved_for(duid, lease) {
+            return !own.is_clear();
+        }
+        if self.reservations.len() > 0 && self.reservations.overlap(lease) {
+            return true;
+        }
+        self.pool_of(lease)
+            .is_some_and(|served| served.pool.is_taken(lease))
+    }
+
+    /// Takes a lease for a binding that the partner made with this client; `false`: another client
+    /// has it. A lease outside of all pools keeps what it overlaps from being drawn. It is given
+    /// back by [`release`](Self::release).
+    #[must_use]
+    pub fn take_for(&self, shard: ShardId, duid: Duid<'_>, lease: Lease) -> bool {
+        if let Some(own) = self.reserved_for(duid, lease) {
+            return own.is_clear();
+        }
+        match self.pool_of(lease) {
+            Some(served) if !served.pool.is_reserved(lease) => {
+                if !served.pool.adopt(shard, lease) {
+                    return false;
+                }
+            }
+            _ => {
+                for other in self.pools_touching(lease) {
+                    other.pool.block(lease);
+                }
+            }
+        }
+        self.reservations.hold(lease);
+        true
+    }
+
+    /// Whether a prefix is of a pool that is split between two servers, so that its end makes it
+    /// the primary's.
+    pub fn is_split(&self, lease: Lease) -> bool {
+        self.relationship.is_some()
+            && lease.len < 128
+            && self
+                .pool_of(lease)
+                .is_some_and(|served| served.pool.side().is_some())
+    }
+
+    /// Makes the free prefixes of every pool that is new in this model the secondary's where they
+    /// are in the model before: right before it follows that one.
+    pub fn inherit_sides(&self, before: &Self) {
+        let split = |served: &&super::ServedPool| served.pool.side().is_some();
+        for new in self.pools.iter().filter(|s| !s.inherited).filter(split) {
+            let stale: Vec<Lease> = new.pool.blocks_of(Role::Secondary).collect();
+            for block in stale {
+                new.pool.restore_block(block, Role::Primary);
+            }
+            for old in before.pools.iter().filter(split) {
+                for block in old.pool.blocks_of(Role::Secondary) {
+                    restore(&new.pool, block);
+                }
+            }
+        }
+    }
+
+    /// What `lease` is reserved as, if it is this client's.
+    fn reserved_for(&self, duid: Duid<'_>, lease: Lease) -> Option<&Reservation> {
+        let reservation = self.reservations.exact(lease)?;
+        let link = self.link_by_key(reservation.link)?;
+        let client = link.reservations.get(duid.octets())?;
+        let own = [client.address, client.prefix];
+        let mut own = own.into_iter().flatten();
+        own.any(|id| self.reservations.get(id).lease == lease)
+            .then_some(reservation)
+    }
+}
+
+/// Makes what a pool has of a block the secondary's; a block that is not wholly in it by halves.
+fn restore(pool: &lease::Pool, block: Lease) {
+    let (first, last) = super::span(block);
+    let range = super::builder::range(pool.spec());
+    if block.len > pool.spec().unit_len || last < range.0 || first > range.1 {
+        return;
+    }
+    if !pool.restore_block(block, Role::Secondary) {
+        let len = block.len + 1;
+        let half = 1_u128 << (128 - u32::from(len));
+        restore(pool, Lease { len, ..block });
+        restore(
+            pool,
+            Lease {
+                addr: block.addr | half,
+                len,
+            },
+        );
+    }
+}

@@ -1,0 +1,169 @@
+//! BNDUPDs to the partner, and what follows from its answers (RFC 8156 §7.4, §7.7).
+
+use super::Desk;
+use crate::partner::exchange::FromWorker;
+use failover::updates::{self, BNDUPD_LEN_MAX, Offer, Settled};
+use failover::{Owed, Round};
+use lease::AbsTime;
+use wire::ShardId;
+use wire::failover::{Body, Container, FailoverMessage, TransactionId};
+
+/// BNDUPDs written in one turn: as many as clients' messages are answered.
+const OFFERS: u32 = 64;
+
+/// A round of having leases acknowledged.
+pub(super) struct Owing {
+    round: Round,
+    owed: Owed,
+    /// How many of the owned shards have been told.
+    told: usize,
+    /// How many of them, from the first on, owe nothing any more.
+    through: usize,
+}
+
+impl Desk {
+    /// Writes the next BNDUPDs, if the partner is to have any; how many.
+    pub(super) fn offer(&mut self, now: AbsTime) -> usize {
+        let partner = &mut self.partner;
+        if partner.unsent.is_empty() || partner.credit == 0 || partner.out.len() >= super::OUT_MAX {
+            return 0;
+        }
+        let leeway = self.model.relationship();
+        let leeway = leeway.and_then(|own| self.leeways.get(usize::from(own.index)));
+        if !leeway.is_some_and(|leeway| leeway.replicate) {
+            return 0;
+        }
+        let most = partner.credit.min(OFFERS);
+        let mut offers = Vec::with_capacity(most as usize);
+        let mut frame = [0; BNDUPD_LEN_MAX];
+        while offers.len() < most as usize
+            && let Some(id) = partner.unsent.next(partner.turn)
+        {
+            partner.turn = ShardId(id.0.wrapping_add(1));
+            let shard = self.shards.get_mut(id);
+            match updates::offer(shard, TransactionId::new(0), now, &mut frame) {
+                Ok(Some((len, offer))) => offers.push((offer, frame[..len].into())),
+                Ok(None) => partner.unsent.remove(id),
+                // In flight, and unsent again with the connection.
+                Err(wire::NoRoom) => {
+                    tracing::error!(shard = id.0, "a binding is too long for a BNDUPD");
+                }
+            }
+        }
+        let written = offers.len();
+        partner.credit -= written as u32;
+        if written > 0 {
+            let ticket = self.appender.ticket();
+            partner.post(ticket, FromWorker::Offers(offers));
+        }
+        written
+    }
+
+    /// The partner's BNDREPLY to an offer.
+    pub(super) fn settle(&mut self, offer: &Offer, message: &[u8]) {
+        let body = FailoverMessage::parse(message).and_then(|message| message.body());
+        let Ok(Body::Bndreply(Container::Client(reply))) = body else {
+            tracing::error!(lease = %offer.lease, "a BNDREPLY without client data came to a worker");
+            return;
+        };
+        if self.shards.get(offer.shard).is_none() {
+            return;
+        }
+        let (shards, mut recorder) = self.recorder();
+        let shard = shards.get_mut(offer.shard);
+        let settled = updates::settle(shard, offer, &reply, &mut |delta| recorder.record(delta));
+        match settled {
+            Settled::Acknowledged | Settled::Available(_) => {
+                self.counters.partner.updates_acknowledged.add(1);
+            }
+            Settled::ChangedSince => self.partner.unsent.insert(offer.shard),
+            Settled::Rejected(status) => {
+                self.counters.partner.updates_refused.add(1);
+                tracing::debug!(lease = %offer.lease, ?status, "the partner rejects a lease");
+            }
+            Settled::Stale => {}
+        }
+    }
+
+    /// Has leases acknowledged by the partner; a round under way becomes part of this one.
+    pub(super) fn begin_owing(&mut self, round: Round, owed: Owed) {
+        let before = self.partner.owing.take();
+        let is_half_done =
+            |before: &Owing| before.owed == Owed::All && before.told < self.shards.owned().len();
+        let owed = match before.as_ref().is_some_and(is_half_done) {
+            true => Owed::All,
+            false => owed,
+        };
+        self.partner.owing = Some(Owing {
+            round,
+            owed,
+            told: 0,
+            through: 0,
+        });
+    }
+
+    /// Tells the next shard of a round, or looks whether it is through; the work it was.
+    pub(super) fn owe(&mut self) -> usize {
+        let Some(owing) = &mut self.partner.owing else {
+            return 0;
+        };
+        let owned = self.shards.owned();
+        if let Some(id) = owned.get(owing.told).copied() {
+            owing.told += 1;
+            let shard = self.shards.get_mut(id);
+            match owing.owed {
+                Owed::Unacked => shard.owe_unacked(),
+                Owed::All => shard.owe_all(&|link| self.model.is_partnered(link)),
+            }
+            self.partner.unsent.insert(id);
+            return 1;
+        }
+        // Once told a shard only comes to owe less.
+        let owes = |id: &ShardId| {
+            self.shards
+                .get(*id)
+                .is_some_and(|shard| shard.unacked().owed > 0)
+        };
+        let rest = &owned[owing.through..];
+        owing.through += rest.iter().take_while(|id| !owes(id)).count();
+        if owing.through < owned.len() {
+            return 0;
+        }
+        let round = owing.round;
+        self.partner.owing = None;
+        self.partner
+            .post(self.appender.ticket(), FromWorker::Answered(round));
+        1
+    }
+
+    /// The partner will answer nothing any more.
+    pub(super) fn forget_connection(&mut self) {
+        let partner = &mut self.partner;
+        partner.credit = 0;
+        partner.owing = None;
+        partner
+            .out
+            .retain(|out| !matches!(out.message, FromWorker::Offers(_) | FromWorker::Answered(_)));
+        self.each_shard(lease::Shard::connection_lost);
+    }
+
+    /// What the partner rejected is offered again.
+    pub(super) fn retry_rejected(&mut self) {
+        self.each_shard(|shard| {
+            if shard.unacked().rejected > 0 {
+                shard.retry_rejected();
+            }
+        });
+    }
+
+    fn each_shard(&mut self, change: impl Fn(&mut lease::Shard)) {
+        for at in 0..self.shards.owned().len() {
+            let id = self.shards.owned()[at];
+            let shard = self.shards.get_mut(id);
+            change(shard);
+            if shard.unacked().unsent > 0 {
+                self.partner.unsent.insert(id);
+            }
+        }
+    }
+}

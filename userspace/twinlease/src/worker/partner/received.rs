@@ -1,0 +1,185 @@
+//! BNDUPDs from the partner: decided in their client's shard, given way to in the others
+//! (RFC 8156 §7.5).
+
+use super::Desk;
+use super::places::ClientPlaces;
+use crate::partner::exchange::{FromWorker, PartnerUpdate};
+use crate::worker::desk::Recorder;
+use failover::reconcile::Rejection;
+use failover::updates::{self, LeaseUpdate, Places, Premises, Yielded, client_of};
+use lease::{AbsTime, Lease, Role};
+use wire::failover::{Body, ClientData, Container, FailoverMessage, TransactionId};
+use wire::{ShardId, shard_of};
+
+/// What a BNDREPLY may have more than its BNDUPD: a status in each lease, and each lease in an IA
+/// of its own.
+const GROWTH: usize = 4;
+
+impl Desk {
+    pub(super) fn receive_update(&mut self, mut update: PartnerUpdate, now: AbsTime) {
+        let Some((transaction_id, data)) = client_data(&update.message) else {
+            tracing::error!("a BNDUPD without client data came to a worker");
+            return;
+        };
+        let duid = client_of(&data).ok();
+        let id = match duid {
+            Some(duid) => shard_of(duid.octets()),
+            // Rejected as a whole, wherever it is.
+            None => self.shards.owned().first().copied().unwrap_or(ShardId(0)),
+        };
+        if self.shards.get(id).is_none() {
+            tracing::error!(
+                shard = id.0,
+                "a BNDUPD came to a worker that has not its shard"
+            );
+            return;
+        }
+        let places = ClientPlaces {
+            model: &self.model,
+            duid,
+        };
+        // Nobody had it, and it was not free: the record of its end was on its way to the disk.
+        update
+            .refused
+            .retain(|(lease, why)| *why != Rejection::Outdated || places.is_taken(*lease));
+        let premises = Premises {
+            role: self.role(),
+            now,
+            places: &places,
+            yielded: &update.yielded,
+            refused: &update.refused,
+        };
+        let mut recorder = Recorder {
+            appender: &mut self.appender,
+            held: &mut self.held,
+            handover: self.handover.as_deref_mut(),
+            model: &self.model,
+            unsent: &mut self.partner.unsent,
+        };
+        let buffer = &mut self.partner.buffer;
+        buffer.resize(GROWTH * update.message.len() + 256, 0);
+        let received = updates::receive(
+            self.shards.get_mut(id),
+            &premises,
+            transaction_id,
+            &data,
+            buffer,
+            &mut |delta| recorder.record_unfreed(delta),
+        );
+        let mut outcome = match received {
+            Ok(outcome) => outcome,
+            Err(wire::NoRoom) => {
+                tracing::error!(
+                    octets = update.message.len(),
+                    "the answer to a BNDUPD is longer than a message can be; the partner will send \
+                     it again with the next connection"
+                );
+                return;
+            }
+        };
+        let ticket = self.appender.ticket();
+        if !outcome.elsewhere.is_empty() {
+            let message = FromWorker::Elsewhere(update, outcome.elsewhere);
+            return self.partner.post(ticket, message);
+        }
+        if !update.yielded.is_empty() {
+            self.partner.transit.arrive(update.key);
+        }
+        // Given up for this update, and not taken after all.
+        let shard = self.shards.get(id);
+        let untaken = |lease: &&Lease| !shard.is_some_and(|shard| shard.holds(**lease));
+        for lease in update.yielded.iter().filter(untaken) {
+            if !outcome.freed.contains(lease) {
+                outcome.freed.push(*lease);
+            }
+        }
+        let counters = &self.counters.partner;
+        counters.updates_received.add(1);
+        counters.leases_accepted.add(outcome.accepted as u64);
+        for (_, rejection) in &outcome.rejected {
+            counters.leases_rejected.of(*rejection as usize).add(1);
+        }
+        let reply = FromWorker::Reply {
+            key: update.key,
+            frame: self.partner.buffer[..outcome.reply_len].into(),
+            rejected: outcome.rejected,
+        };
+        let freed = outcome.freed.into_iter().map(|lease| (id, lease));
+        self.partner.post_and_free(ticket, reply, freed.collect());
+    }
+
+    /// Gives up leases that an update says another client has, where the rules say so.
+    pub(super) fn yield_leases(&mut self, update: &PartnerUpdate, leases: &[Lease], now: AbsTime) {
+        let (mut given, mut refused) = (Vec::new(), Vec::new());
+        let data = client_data(&update.message).map(|(_, data)| data);
+        for lease in data.iter().flat_map(ClientData::leases) {
+            let Some(base_time) = data.as_ref().and_then(|data| data.client.base_time) else {
+                break;
+            };
+            let duid = data.as_ref().and_then(|data| client_of(data).ok());
+            let read = LeaseUpdate::read(&lease, base_time);
+            let Ok(theirs) = read else {
+                // Rejected for that wherever it is received.
+                continue;
+            };
+            // What is none of the relationship's is not given up for it.
+            let link = self.model.partnered_link_of(theirs.lease, theirs.kind);
+            if !leases.contains(&theirs.lease) || link.is_none() {
+                continue;
+            }
+            let own = duid.map(|duid| shard_of(duid.octets()));
+            let holder = self.shards.all().find(|shard| shard.holds(theirs.lease));
+            let Some(id) = holder.map(lease::Shard::id).filter(|id| Some(*id) != own) else {
+                continue;
+            };
+            let places = ClientPlaces {
+                model: &self.model,
+                duid,
+            };
+            let premises = Premises {
+                role: self.role(),
+                now,
+                places: &places,
+                yielded: &update.yielded,
+                refused: &update.refused,
+            };
+            let mut recorder = Recorder {
+                appender: &mut self.appender,
+                held: &mut self.held,
+                handover: self.handover.as_deref_mut(),
+                model: &self.model,
+                unsent: &mut self.partner.unsent,
+            };
+            let emit = &mut |delta: &lease::BindingDelta<'_>| recorder.record_unfreed(delta);
+            match updates::yield_lease(self.shards.get_mut(id), &premises, &theirs, emit) {
+                Yielded::NotHere => {}
+                Yielded::Given => {
+                    let transit = &self.partner.transit;
+                    transit.give(update.key, self.index, id, theirs.lease);
+                    given.push(theirs.lease);
+                }
+                Yielded::Refused(rejection) => refused.push((theirs.lease, rejection)),
+            }
+        }
+        let message = FromWorker::Yielded {
+            key: update.key,
+            given,
+            refused,
+        };
+        self.partner.post(self.appender.ticket(), message);
+    }
+
+    /// This server's role; a server without relationship takes nothing over anyway.
+    fn role(&self) -> Role {
+        let relationship = self.model.relationship();
+        relationship.map_or(Role::Primary, |relationship| relationship.role)
+    }
+}
+
+fn client_data(message: &[u8]) -> Option<(TransactionId, ClientData<'_>)> {
+    let message = FailoverMessage::parse(message).ok()?;
+    match message.body().ok()? {
+        Body::Bndupd(Container::Client(data)) => Some((message.transaction_id, data)),
+        _ => None,
+    }
+}

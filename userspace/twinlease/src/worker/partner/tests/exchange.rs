@@ -1,0 +1,112 @@
+//! What becomes of leases at two servers.
+
+use super::*;
+use BindingStatus::{Active, Expired, Released};
+
+#[test]
+fn what_one_server_grants_the_other_one_has_and_acknowledges() {
+    let (mut primary, mut secondary) = pair();
+    for number in 0..200 {
+        primary.put(number, prefix(number), Active);
+    }
+    primary.put(7, address(0x11), Active);
+    assert_eq!(exchange(&mut primary, &mut secondary), 201);
+    for number in 0..200 {
+        let there = secondary.get(prefix(number)).unwrap();
+        assert_eq!(there.duid.octets(), client(number));
+        assert_eq!(there.status, Active);
+        assert!(secondary.is_taken(prefix(number)));
+    }
+    assert!(secondary.is_taken(address(0x11)));
+    assert_eq!((primary.unacked(), secondary.unacked()), (0, 0));
+    let here = primary.get(address(0x11)).unwrap();
+    assert_eq!(here.partner.acked_partner_lifetime, NOW.plus(600));
+    assert_eq!(exchange(&mut primary, &mut secondary), 0, "all is told");
+    assert_eq!(exchange(&mut secondary, &mut primary), 0);
+    let counted = primary.desk.counters.partner.updates_acknowledged.get();
+    assert_eq!(counted, 201);
+    assert_eq!(secondary.desk.counters.partner.leases_accepted.get(), 201);
+}
+
+#[test]
+fn an_ended_lease_is_free_at_both_after_both_have_recorded_it() {
+    for status in [Released, Expired] {
+        let (mut primary, mut secondary) = pair();
+        for lease in [address(0x11), prefix(3)] {
+            primary.put(1, lease, Active);
+        }
+        exchange(&mut primary, &mut secondary);
+        for side in [&mut primary, &mut secondary] {
+            side.now = NOW.plus(80);
+        }
+        for lease in [address(0x11), prefix(3)] {
+            primary.put(1, lease, status);
+        }
+        assert_eq!(exchange(&mut primary, &mut secondary), 2);
+        for side in [&primary, &secondary] {
+            for lease in [address(0x11), prefix(3)] {
+                assert!(side.get(lease).is_none(), "{lease} {status:?}");
+                assert!(!side.is_taken(lease), "{lease} {status:?}");
+            }
+        }
+    }
+}
+
+/// The partner's client is in another shard than the one that holds the lease here.
+#[test]
+fn a_lease_of_another_shard_is_given_up_or_kept_as_the_rules_say() {
+    let lease = address(0x11);
+    let other = (1..)
+        .find(|n| shard_of(&client(*n)) != shard_of(&client(0)))
+        .unwrap();
+    for is_primary_first in [true, false] {
+        let (mut primary, mut secondary) = pair();
+        primary.put(0, lease, Active);
+        secondary.put(other, lease, Active);
+        if is_primary_first {
+            exchange(&mut primary, &mut secondary);
+            exchange(&mut secondary, &mut primary);
+        } else {
+            exchange(&mut secondary, &mut primary);
+            exchange(&mut primary, &mut secondary);
+        }
+        for side in [&primary, &secondary] {
+            let holder = side.get(lease).unwrap();
+            assert_eq!(holder.duid.octets(), client(0), "the primary's counts");
+            assert!(side.is_taken(lease));
+        }
+        assert!(primary.desk.partner.kept(0).is_empty());
+        assert!(secondary.desk.partner.kept(0).is_empty());
+    }
+}
+
+#[test]
+fn an_ended_lease_of_another_shard_is_freed_and_not_lost() {
+    let lease = address(0x11);
+    let other = (1..)
+        .find(|n| shard_of(&client(*n)) != shard_of(&client(0)))
+        .unwrap();
+    let (mut primary, mut secondary) = pair();
+    secondary.put(other, lease, Released);
+    primary.put(0, lease, Released);
+    exchange(&mut primary, &mut secondary);
+    assert!(secondary.get(lease).is_none());
+    assert!(primary.get(lease).is_none());
+    assert!(!primary.is_taken(lease) && !secondary.is_taken(lease));
+}
+
+#[test]
+fn what_is_none_of_the_relationship_is_rejected_with_its_reason() {
+    let (mut primary, mut secondary) = pair();
+    secondary.desk.model = Arc::new(builder(Role::Secondary, 0x20).build().unwrap());
+    primary.put(1, address(0x41), Active);
+    exchange(&mut primary, &mut secondary);
+    assert!(secondary.get(address(0x41)).is_none());
+    let rejected = secondary.desk.counters.snapshot().partner.leases_rejected;
+    assert_eq!(rejected["not-of-relationship"], 1);
+    assert_eq!(primary.desk.counters.partner.updates_refused.get(), 1);
+    assert_eq!(primary.unacked(), 1, "and is kept for later");
+    assert_eq!(exchange(&mut primary, &mut secondary), 0, "but not at once");
+    primary.desk.partner.take(ToWorker::RetryRejected);
+    assert_eq!(exchange(&mut primary, &mut secondary), 1);
+}
