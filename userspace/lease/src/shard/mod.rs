@@ -6,7 +6,7 @@
 //!
 //! Invariants: a lease is in at most one binding; every binding is in both tables; every binding
 //! that ends is in the timing wheel; every one that its record calls `unacked` is among those to be
-//! sent to the partner, in flight, or rejected by it ([`unacked`]). Apart from growth of its tables nothing here allocates.
+//! sent to the partner, in flight, or rejected by it (module `unacked`). Apart from growth of its tables nothing here allocates.
 
 mod ahead;
 mod cells;

@@ -71,7 +71,7 @@ pub struct Received {
 }
 
 impl Received {
-    /// The next batch. Cancel-safe. Batches count against a limit ([`RECEIVED_OCTETS_MAX`]) until
+    /// The next batch. Cancel-safe. Batches count against a limit (`RECEIVED_OCTETS_MAX`) until
     /// they are dropped.
     ///
     /// # Errors
@@ -105,7 +105,7 @@ impl Sender {
     /// written. Never waits.
     ///
     /// # Errors
-    /// [`NotSent`] if the connection has ended or more than [`QUEUED_OCTETS_MAX`] wait: it is then
+    /// [`NotSent`] if the connection has ended or more than `QUEUED_OCTETS_MAX` wait: it is then
     /// to be given up.
     pub fn send(&self, frames: Vec<u8>) -> Result<(), NotSent> {
         let len = frames.len();
