@@ -294,6 +294,13 @@ impl Datapath {
         }
     }
 
+    /// Whether no interface can carry a packet: each is down, without carrier, or gone.
+    pub fn is_cut_off(&self) -> bool {
+        let mut interfaces = self.interfaces.iter();
+        interfaces
+            .all(|interface| !crate::interface::is_running(&interface.facts.name).unwrap_or(false))
+    }
+
     /// Hands on what the XDP programs logged, if they were loaded to log.
     pub fn flush_xdp_log(&mut self) {
         for steering in self

@@ -55,6 +55,18 @@ pub(crate) fn interface_facts(name: &str) -> Result<InterfaceFacts, io::Error> {
     })
 }
 
+/// Whether packets can come and go by an interface: it is there, up, and has a carrier.
+pub(crate) fn is_running(name: &str) -> io::Result<bool> {
+    let socket = socket_with(
+        AddressFamily::INET6,
+        SocketType::DGRAM,
+        SocketFlags::CLOEXEC,
+        None,
+    )?;
+    let request = InterfaceName::new(name).ok_or_else(|| not_found(name))?;
+    sys::is_running(socket.as_fd(), request)
+}
+
 fn not_found(name: &str) -> io::Error {
     let message = format!("there is no network interface '{name}' in this network namespace");
     io::Error::new(io::ErrorKind::NotFound, message)

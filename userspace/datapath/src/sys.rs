@@ -176,6 +176,20 @@ pub(crate) fn mtu(socket: BorrowedFd<'_>, name: InterfaceName) -> io::Result<u32
     Ok(u32::from_ne_bytes([a, b, c, d]))
 }
 
+/// Whether an interface is up and has a carrier, or something like it.
+pub(crate) fn is_running(socket: BorrowedFd<'_>, name: InterfaceName) -> io::Result<bool> {
+    let mut request = InterfaceRequest {
+        name: name.0,
+        data: [0; 24],
+    };
+    let place = ptr::from_mut(&mut request);
+    // SAFETY: the kernel reads the name and writes a short integer within the request.
+    check(unsafe { libc::ioctl(socket.as_raw_fd(), libc::SIOCGIFFLAGS, place) })?;
+    let [low, high, ..] = request.data;
+    let flags = i32::from(i16::from_ne_bytes([low, high]));
+    Ok(flags & libc::IFF_UP != 0 && flags & libc::IFF_RUNNING != 0)
+}
+
 /// What an ethtool request reads and writes, its command first.
 ///
 /// # Safety

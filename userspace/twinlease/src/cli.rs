@@ -3,19 +3,20 @@
 //! Exit codes: 0, 1 for an error told on stderr, 2 for a command line that is wrong.
 
 mod commands;
+mod failover;
 mod leases;
 #[cfg(test)]
 mod tests;
 mod why;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use lease::Lease;
+use lease::{AbsTime, Lease};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use crate::config::{self, CONTROL_SOCKET};
-use crate::control::view::parse_lease;
+use crate::control::view::{parse_lease, parse_moment};
 use crate::import::Format;
 use crate::logging::{self, LogFormat};
 
@@ -99,6 +100,50 @@ pub enum Command {
         #[arg(long, value_name = "DUID")]
         server_duid: Option<String>,
     },
+    /// Show the failover relationships of the running server, or tell it that a partner is down.
+    #[command(subcommand)]
+    Failover(Failover),
+}
+
+/// What to do about failover relationships.
+#[derive(Debug, Subcommand)]
+pub enum Failover {
+    /// Both endpoints of every relationship, and what this server waits for.
+    Status {
+        /// As JSON on one line.
+        #[arg(long)]
+        json: bool,
+        /// Which server.
+        #[command(flatten)]
+        server: ServerArgs,
+    },
+    /// Tell this server that the partner of a relationship is down and stays so: it then serves
+    /// alone.
+    PartnerDown(PartnerDownArgs),
+}
+
+/// Options of `failover partner-down`.
+#[derive(Debug, Args)]
+pub struct PartnerDownArgs {
+    /// The relationship.
+    #[arg(value_name = "NAME")]
+    pub name: String,
+    /// Since when the partner has certainly not served anybody, as 2026-03-01T14:05:00Z [default:
+    /// from now on].
+    #[arg(long, value_name = "TIME", value_parser = parse_moment)]
+    pub since: Option<AbsTime>,
+    /// Do not ask.
+    #[arg(long)]
+    pub yes: bool,
+    /// Even where this server may lack leases that its partner gave.
+    #[arg(long)]
+    pub force: bool,
+    /// As JSON on one line.
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerArgs,
 }
 
 /// Options of `why`.
@@ -297,6 +342,10 @@ fn execute(command: Command) -> anyhow::Result<()> {
             let cores = commands::allowed_cores()?;
             leases::kea_config(&file, server_duid.as_deref(), &cores)
         }
+        Command::Failover(Failover::Status { json, server }) => {
+            in_runtime(failover::status(&server, json))
+        }
+        Command::Failover(Failover::PartnerDown(args)) => in_runtime(failover::partner_down(&args)),
         Command::Leases(Leases::Show {
             lease,
             json,

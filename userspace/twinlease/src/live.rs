@@ -6,6 +6,7 @@ use crate::control::status::{
 };
 use crate::control::view::{kind_word, range_of};
 use crate::counters::WorkerCounters;
+use crate::partner::relationship::task::Handle;
 use crate::reload::ConfigState;
 use arc_swap::ArcSwap;
 use datapath::{Datapath, InterfaceStatus, IoCounters};
@@ -30,6 +31,8 @@ pub struct Live {
     pub model: Arc<ArcSwap<Model>>,
     /// Where the config comes from and what became of its last reload.
     pub config: Arc<ConfigState>,
+    /// The failover relationships.
+    pub failover: Vec<Handle>,
     /// The journal; gone when the server stops.
     pub journal: Weak<Journal>,
 }
@@ -67,6 +70,7 @@ impl StatusSource for Live {
                 .map(|w| self.worker(w))
                 .collect(),
             config: self.config.report(),
+            failover: self.failover.iter().map(Handle::report).collect(),
             pools: model
                 .pools()
                 .iter()

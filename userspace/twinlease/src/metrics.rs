@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 
 use crate::control::status::{PoolReport, StatusReport, WorkerReport};
 
+mod failover;
 #[cfg(test)]
 mod tests;
 
@@ -53,6 +54,7 @@ impl Collector for Scrape {
         bindings(&mut families, &workers)?;
         partner(&mut families, &workers)?;
         loops(&mut families, &workers)?;
+        failover::encode(&mut families, &self.0.failover)?;
         pools(&mut families, &self.0.pools)?;
         journal(&mut families, &self.0)
     }

@@ -8,10 +8,12 @@
 use crate::config::Config;
 use crate::control::command::{WorkerHandle, Workers};
 use crate::control::server::{ControlListener, ControlState, serve, serve_metrics};
-use crate::control_lane::ControlLane;
+use crate::control_lane::{ControlLane, LaneWaker, SharedLane};
 use crate::counters::WorkerCounters;
 use crate::live::{Live, LiveWorker};
-use crate::partner::exchange::{self, ToControl};
+use crate::partner::exchange::{self, FromWorkers, ToControl, ToWorker};
+use crate::partner::relationship::{Post, task::Handle};
+use crate::partner::start::{Relationships, Surroundings};
 use crate::recovery::{self, Restored};
 use crate::reload::{ConfigState, ReloadHandle, Reloader};
 use crate::state_dir::StateDir;
@@ -81,9 +83,12 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
     let listener = ControlListener::bind(&config.control_socket)?;
     let (datapath, ios) = datapath::open(&config.interface_specs(), workers, &owner)
         .context("the interfaces cannot be opened")?;
-    let mut server = Server::start(&config, &model, &owner, restored, datapath, ios)?;
+    let current = Arc::new(ArcSwap::new(Arc::clone(&model)));
+    let mut server = Server::start(&config, &current, &owner, restored, datapath, ios)?;
+    let relationships = server.relationships(&config, &current, owner)?;
+    let failover = relationships.handles();
+    server.failover = failover.clone();
 
-    let current = Arc::new(ArcSwap::new(model));
     let config_state = ConfigState::new(&file);
     let live = Arc::new(Live {
         started: Instant::now(),
@@ -92,6 +97,7 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
         workers: server.live_workers(&config),
         model: Arc::clone(&current),
         config: Arc::clone(&config_state),
+        failover: failover.clone(),
         journal: Arc::downgrade(&server.journal),
     });
     let handles = server.inboxes.iter().map(|inbox| {
@@ -104,12 +110,14 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
         model: Arc::clone(&current),
         changing: Arc::clone(&changing),
         reload: reload.clone(),
+        failover: failover.clone(),
         workers: Workers::new(handles.collect(), owner),
         status: Arc::clone(&live) as _,
     };
     let (stop, stopped) = watch::channel(false);
     let mut tasks = JoinSet::new();
     tasks.spawn(serve(listener, Arc::new(control), until(stopped.clone())));
+    relationships.serve(&mut tasks, &stopped);
     if let Some(address) = config.metrics {
         tasks.spawn(serve_metrics(address, live, until(stopped.clone())));
     }
@@ -134,6 +142,9 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
     );
 
     let outcome = server.watch(&mut signals, &reload, &mut tasks).await;
+    for relationship in &server.failover {
+        relationship.shut_down().await;
+    }
     let stopped = server.stop();
     stop.send_replace(true);
     while let Some(task) = tasks.join_next().await {
@@ -175,7 +186,7 @@ pub fn identity(config: &Config, state_dir: &StateDir) -> anyhow::Result<Identit
     })
 }
 
-async fn until(mut stopped: watch::Receiver<bool>) {
+pub(crate) async fn until(mut stopped: watch::Receiver<bool>) {
     // A sender that is gone is a stop as well.
     let _ = stopped.wait_for(|stopped| *stopped).await;
 }
@@ -184,7 +195,12 @@ async fn until(mut stopped: watch::Receiver<bool>) {
 struct Server {
     datapath: Arc<Mutex<Datapath>>,
     journal: Arc<Journal>,
-    control: ControlLane,
+    control: SharedLane,
+    /// Told whenever `control` has something on disk.
+    committed: LaneWaker,
+    /// What the workers say of the partner's bindings, until a relationship listens.
+    from_workers: Option<FromWorkers>,
+    failover: Vec<Handle>,
     inboxes: Arc<[Arc<Inbox>]>,
     /// What the failover endpoints let workers do.
     leeways: Leeways,
@@ -196,7 +212,7 @@ struct Server {
 impl Server {
     fn start(
         config: &Config,
-        model: &Arc<Model>,
+        current: &Arc<ArcSwap<Model>>,
         owner: &[u8; SHARDS],
         mut restored: Restored,
         datapath: Datapath,
@@ -206,7 +222,10 @@ impl Server {
             let wake: Arc<dyn journal::Wake> = Arc::new(Waker(io.waker().clone()));
             wake
         });
-        let control_waker: Arc<dyn journal::Wake> = Arc::new(Ticking);
+        let model = &current.load_full();
+        let committed = LaneWaker::default();
+        let (to_control, from_workers) = exchange::channel();
+        let control_waker: Arc<dyn journal::Wake> = Arc::new(committed.clone());
         let wakers = wakers.chain([control_waker]);
         let recovered = std::mem::take(&mut restored.journal.control);
         let options = journal::Options::default();
@@ -225,7 +244,10 @@ impl Server {
         let mut server = Self {
             datapath: Arc::new(Mutex::new(datapath)),
             journal: Arc::new(journal),
-            control: ControlLane::new(control, recovered),
+            control: SharedLane::new(ControlLane::new(control, recovered, Arc::clone(current))),
+            committed,
+            from_workers: Some(from_workers),
+            failover: Vec::new(),
             inboxes: inboxes.collect(),
             leeways: Leeways::new(model.leeways_at_startup()),
             counters: Vec::new(),
@@ -233,7 +255,6 @@ impl Server {
             stop: Arc::new(AtomicBool::new(false)),
         };
         let owner = Arc::new(*owner);
-        let (to_control, _from_workers) = exchange::channel();
         let transit = Transit::default();
         let parts = ios
             .into_iter()
@@ -251,6 +272,27 @@ impl Server {
             server.spawn(config, desk, io)?;
         }
         Ok(server)
+    }
+
+    /// The failover relationships, connected with the workers and the journal.
+    fn relationships(
+        &mut self,
+        config: &Config,
+        model: &Arc<ArcSwap<Model>>,
+        owner: [u8; SHARDS],
+    ) -> anyhow::Result<Relationships> {
+        let inboxes = Arc::clone(&self.inboxes);
+        Relationships::new(Surroundings {
+            config,
+            model,
+            lane: self.control.clone(),
+            committed: Arc::clone(&self.committed.0),
+            leeways: self.leeways.clone(),
+            owner,
+            counters: Arc::default(),
+            from_workers: self.from_workers.take().into_iter().collect(),
+            post: &move |_| Box::new(WorkerPost(Arc::clone(&inboxes))),
+        })
     }
 
     fn desk(
@@ -322,6 +364,7 @@ impl Server {
         let mut tick = tokio::time::interval(TICK);
         let mut ticks = 0_u64;
         let mut health = Health::Ok;
+        let mut problem = None;
         loop {
             tokio::select! {
                 _ = tick.tick() => {}
@@ -338,7 +381,8 @@ impl Server {
                 anyhow::bail!("worker {index} failed; the log has its panic message");
             }
             self.tell_health(&mut health);
-            self.control.step();
+            self.tell_partners(&health, &mut problem);
+            self.control.lock().step();
             if self.journal.snapshot_due() {
                 self.begin_snapshot();
             }
@@ -365,13 +409,37 @@ impl Server {
         *known = health;
     }
 
+    /// A server that cannot do its work lets its partners do it (RFC 7031 §4.7).
+    fn tell_partners(&self, health: &Health, known: &mut Option<String>) {
+        if self.failover.is_empty() {
+            return;
+        }
+        let problem = match health {
+            Health::Failing { error, .. } => Some(format!("its journal cannot write: {error}")),
+            Health::Ok => {
+                let datapath = self.datapath.lock();
+                let is_cut_off = datapath
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .is_cut_off();
+                is_cut_off.then(|| "all of its interfaces are down".to_owned())
+            }
+        };
+        // Why does not matter to the partner, once it is so.
+        if problem.is_some() != known.is_some() {
+            for relationship in &self.failover {
+                relationship.health(problem.as_deref());
+            }
+        }
+        *known = problem;
+    }
+
     /// A worker that cannot take its feed drops it, which gives up the snapshot; it is due again.
     fn begin_snapshot(&mut self) {
         let Some(mut feeds) = self.journal.begin_snapshot() else {
             return;
         };
         if let Some(feed) = feeds.pop() {
-            self.control.begin_snapshot(feed);
+            self.control.lock().begin_snapshot(feed);
         }
         for (inbox, feed) in self.inboxes.iter().zip(feeds) {
             if inbox.put(Mail::Snapshot(feed)).is_err() {
@@ -403,11 +471,17 @@ impl Server {
     }
 }
 
-/// The control thread looks at its lane by itself.
-struct Ticking;
+/// The way to the workers' inboxes for a relationship.
+struct WorkerPost(Arc<[Arc<Inbox>]>);
 
-impl journal::Wake for Ticking {
-    fn wake(&self) {}
+impl Post for WorkerPost {
+    fn offer(&self, worker: usize, mail: ToWorker) -> Result<(), Box<ToWorker>> {
+        let refused = self.0[worker].offer(Mail::Partner(Box::new(mail))).err();
+        match refused.map(|letter| *letter) {
+            Some(Mail::Partner(mail)) => Err(mail),
+            _ => Ok(()),
+        }
+    }
 }
 
 /// A worker's waker as the journal calls it.

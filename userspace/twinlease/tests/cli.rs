@@ -48,7 +48,7 @@ fn check_tells_every_fault_on_stderr() {
 }
 
 #[test]
-fn a_relationship_is_checked_and_then_refused() {
+fn one_relationship_is_served_and_a_second_refused() {
     let dir = tempfile::tempdir().expect("a directory");
     let file = dir.path().join("t.toml");
     let path = file.to_str().expect("a path in UTF-8");
@@ -57,10 +57,19 @@ fn a_relationship_is_checked_and_then_refused() {
         [[failover]]\nname = \"x\"\nrole = \"primary\"\nlocal = \"[2001:db8::1]:647\"\n\
         partner = \"[2001:db8::2]:647\"\nlinks = [\"a\"]\ntls = \"insecure\"\n";
     fs::write(&file, config).expect("a config");
+    let (code, out, err) = twinlease(&["check", "--config", path]);
+    assert_eq!(code, Some(0), "{out}{err}");
+    let second = "[[link]]\nname = \"b\"\nlink-addresses = [\"2001:db9::/64\"]\n\
+        [[failover]]\nname = \"y\"\nrole = \"primary\"\nlocal = \"[2001:db8::1]:647\"\n\
+        partner = \"[2001:db8::3]:647\"\nlinks = [\"b\"]\ntls = \"insecure\"\n";
+    fs::write(&file, format!("{config}{second}")).expect("a config");
     for command in ["check", "run"] {
         let (code, out, err) = twinlease(&[command, "--config", path]);
         assert_eq!((code, out.as_str()), (Some(1), ""), "{command}: {err}");
-        assert!(err.contains("[[failover]] is without fault, but this version does not serve"));
+        assert!(
+            err.contains("this version serves one [[failover]]"),
+            "{err}"
+        );
     }
 }
 

@@ -45,11 +45,12 @@ impl Config {
         if let Some(codes) = &self.relay_supplied_options {
             builder = builder.relay_supplied_options(codes.clone());
         }
-        let links = self.links.iter().map(|link| self.link_spec(link));
+        let links = self.links.iter().enumerate();
+        let links = links.map(|(index, link)| self.link_spec(index, link));
         links.fold(builder, ModelBuilder::link)
     }
 
-    fn link_spec(&self, link: &model::Link) -> LinkSpec {
+    fn link_spec(&self, index: usize, link: &model::Link) -> LinkSpec {
         let interface = link.interface.and_then(|index| u16::try_from(index).ok());
         LinkSpec {
             name: link.name.clone(),
@@ -60,8 +61,19 @@ impl Config {
             options: link.options.clone(),
             pools: link.pools.iter().map(pool).collect(),
             reservations: link.reservations.iter().map(reservation).collect(),
-            relationship: None,
+            relationship: self.relationship_of(index),
         }
+    }
+
+    /// The failover relationship that a link belongs to.
+    fn relationship_of(&self, link: usize) -> Option<engine::Relationship> {
+        let mut relationships = self.failover.iter().enumerate();
+        let (index, failover) = relationships.find(|(_, f)| f.links.contains(&link))?;
+        Some(engine::Relationship {
+            index: u16::try_from(index).ok()?,
+            role: crate::partner::settings::role(failover.role),
+            mclt_secs: failover.mclt.0,
+        })
     }
 
     /// The interfaces as the datapath takes them, in the order of [`Config::interfaces`].

@@ -7,7 +7,7 @@ mod failover;
 mod fault;
 mod file;
 mod links;
-mod model;
+pub mod model;
 mod options;
 mod read;
 #[cfg(test)]

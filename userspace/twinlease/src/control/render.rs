@@ -1,5 +1,6 @@
 //! Status and bindings for people: what a terminal shows where `--json` is not given.
 
+pub mod failover;
 mod table;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ impl Display for Status<'_> {
         config(f, &report.config)?;
         interfaces(f, &report.interfaces)?;
         workers(f, &report.workers, report.uptime_secs)?;
+        failover::section(f, &report.failover)?;
         pools(f, &report.pools)?;
         journal(f, &report.journal)?;
         let mut drops = BTreeMap::new();

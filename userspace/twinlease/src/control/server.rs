@@ -5,6 +5,7 @@
 
 mod answer;
 mod changes;
+mod failover;
 mod leases;
 mod reload;
 mod socket;
@@ -30,6 +31,7 @@ use tokio::sync::{Mutex, oneshot};
 use super::command::Workers;
 use super::limited::Limited;
 use super::status::{StatusReport, StatusSource};
+use crate::partner::relationship::task::Handle;
 use crate::reload::ReloadHandle;
 use answer::ApiError;
 pub use socket::{ControlListener, SocketError};
@@ -45,6 +47,8 @@ pub struct ControlState {
     pub changing: Arc<Mutex<()>>,
     /// Where a new config is asked for.
     pub reload: ReloadHandle,
+    /// The failover relationships.
+    pub failover: Vec<Handle>,
     /// Who owns the bindings.
     pub workers: Workers,
     /// Everything else.
@@ -67,6 +71,11 @@ pub async fn serve(
         .route("/v1/status", get(status))
         .route("/v1/why", get(why::why))
         .route("/v1/reload", post(reload::reload))
+        .route("/v1/failover", get(failover::list))
+        .route(
+            "/v1/failover/{name}/partner-down",
+            post(failover::partner_down),
+        )
         .route("/v1/leases", get(leases::list))
         .route("/v1/leases/import", post(changes::import))
         .route("/v1/leases/{lease}", get(leases::show))

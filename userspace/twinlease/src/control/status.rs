@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::view::Moment;
 use crate::counters::WorkerSnapshot;
+use crate::partner::relationship::report::FailoverReport;
 
 /// Gathers a report from live counters; called on the control thread only.
 pub trait StatusSource: Send + Sync {
@@ -31,6 +32,9 @@ pub struct StatusReport {
     pub xdp: BTreeMap<String, u64>,
     /// In the order of their cores in the config.
     pub workers: Vec<WorkerReport>,
+    /// The failover relationships, in the order of the config.
+    #[serde(default)]
+    pub failover: Vec<FailoverReport>,
     /// In the order of the config.
     pub pools: Vec<PoolReport>,
     /// The journal.

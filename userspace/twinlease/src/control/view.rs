@@ -269,6 +269,38 @@ fn rfc3339(unix_secs: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// A moment as [`Moment::utc`] shows it: RFC 3339 in UTC, to the second.
+///
+/// # Errors
+/// It is not written so; in words for who wrote it.
+pub fn parse_moment(text: &str) -> Result<AbsTime, String> {
+    let wrong = || format!("{text:?} is no time such as 2026-03-01T14:05:00Z");
+    let digits = |at: usize, len: usize| {
+        let part = text
+            .get(at..at + len)
+            .filter(|part| part.bytes().all(|b| b.is_ascii_digit()));
+        part.and_then(|part| part.parse::<u64>().ok())
+            .ok_or_else(wrong)
+    };
+    let (year, month, day) = (digits(0, 4)?, digits(5, 2)?, digits(8, 2)?);
+    let (hour, minute, second) = (digits(11, 2)?, digits(14, 2)?, digits(17, 2)?);
+    // What is shown for the number is what was written, or it was no such time.
+    let days = (0..366 + 31)
+        .map(|day| year.saturating_sub(1970) * 365 + year.saturating_sub(1969) / 4 + day);
+    let wanted = (year, month, day);
+    let days = days
+        .map(|day| day.saturating_sub(31))
+        .find(|days| civil_from_days(*days) == wanted);
+    let secs = days.ok_or_else(wrong)? * 86_400 + hour * 3600 + minute * 60 + second;
+    match rfc3339(secs) == text && secs >= UNIX_SECS_MIN {
+        true => Ok(AbsTime::from_unix_secs(secs)),
+        false => Err(wrong()),
+    }
+}
+
+/// 2000-01-01T00:00:00Z, before which no time can be told.
+const UNIX_SECS_MIN: u64 = 946_684_800;
+
 /// Year, month and day of the proleptic Gregorian calendar, from days since 1970-01-01.
 ///
 /// Years are counted from March, so that the leap day is the last of its year: in days from
@@ -362,5 +394,24 @@ mod tests {
         }
         let bits = parse_lease("2001:db8::1/64").unwrap_err();
         assert!(bits.ends_with("write 2001:db8::/64"), "{bits}");
+    }
+
+    #[test]
+    fn a_moment_is_read_as_it_is_shown_and_nothing_else_is() {
+        for secs in [0, 86_400 * 59, 86_400 * 365, 800_000_000, u32::MAX - 1] {
+            let text = Moment::from(AbsTime(secs)).utc;
+            assert_eq!(parse_moment(&text), Ok(AbsTime(secs)), "{text}");
+        }
+        for text in [
+            "",
+            "now",
+            "2026-02-30T00:00:00Z",
+            "2026-02-28T24:00:00Z",
+            "1999-12-31T23:59:59Z",
+            "2026-02-28T00:00:00+01:00",
+            "9999999999-01-01T00:00:00Z",
+        ] {
+            assert!(parse_moment(text).is_err(), "{text}");
+        }
     }
 }

@@ -1,7 +1,7 @@
 //! The primary's side: connects, and keeps trying (RFC 8156 §6.1).
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::net::{TcpSocket, TcpStream};
@@ -24,27 +24,31 @@ pub struct Connector {
     pub timing: Timing,
     /// Counts attempts.
     pub counters: Arc<SessionCounters>,
+    /// The reason of the last failure, which is told once.
+    pub told: Told,
 }
+
+/// Why the last attempt failed, if it did.
+#[derive(Debug, Default)]
+pub struct Told(Mutex<Option<&'static str>>);
 
 impl Connector {
     /// Connects until dropped, or until nobody takes connections from `out`: one connection at a
     /// time, the next attempt when the last one has been dropped.
     pub async fn serve(self, out: mpsc::Sender<Connection>) {
         let mut pause = Pause::new(&self.timing);
-        let mut told = None;
         loop {
             let (ended, end) = oneshot::channel();
             let rejected = match self.connect(ended).await {
                 Ok(connection) => {
-                    told = None;
-                    self.counters.connections.add(1);
+                    self.made();
                     if out.send(connection).await.is_err() {
                         return;
                     }
                     end.await.unwrap_or(false)
                 }
                 Err(error) => {
-                    self.refuse(&error, &mut told);
+                    self.refuse(&error);
                     error.is_rejection()
                 }
             };
@@ -55,11 +59,39 @@ impl Connector {
         }
     }
 
+    /// One attempt; `None`: it failed, and the log says why. After a rejection by TLS that takes as
+    /// long as it is of no use to try again (RFC 8156 §6.1).
+    pub async fn dial(&self) -> Option<Connection> {
+        let (ended, _) = oneshot::channel();
+        match self.connect(ended).await {
+            Ok(connection) => {
+                self.made();
+                Some(connection)
+            }
+            Err(error) => {
+                self.refuse(&error);
+                if error.is_rejection() {
+                    tokio::time::sleep(self.timing.retry_rejected_max).await;
+                }
+                None
+            }
+        }
+    }
+
+    fn last(&self) -> MutexGuard<'_, Option<&'static str>> {
+        self.told.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn made(&self) {
+        *self.last() = None;
+        self.counters.connections.add(1);
+    }
+
     /// A partner that is down is tried for days: a reason is told once until it changes.
-    fn refuse(&self, error: &SetupError, told: &mut Option<&'static str>) {
+    fn refuse(&self, error: &SetupError) {
         self.counters.refuse(error);
         let partner = self.partner.address;
-        if told.replace(error.reason()) == Some(error.reason()) {
+        if self.last().replace(error.reason()) == Some(error.reason()) {
             tracing::debug!(%partner, %error, "no failover connection");
         } else {
             tracing::warn!(%partner, %error, "no failover connection; will keep trying");

@@ -21,6 +21,9 @@ mod error;
 pub mod exchange;
 mod listener;
 mod reader;
+pub mod relationship;
+pub mod settings;
+pub mod start;
 mod starttls;
 #[cfg(test)]
 mod tests;
@@ -34,7 +37,7 @@ use std::time::Duration;
 use crate::counters::{Counter, Drops};
 
 pub use connection::{Batch, Connection, Received, Sender};
-pub use connector::Connector;
+pub use connector::{Connector, Told};
 pub use error::{Lost, NotSent, SetupError};
 pub use listener::{Incoming, Listener};
 

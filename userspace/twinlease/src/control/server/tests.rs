@@ -183,6 +183,7 @@ impl Running {
             model: Arc::new(ArcSwap::new(model)),
             changing: Arc::default(),
             reload,
+            failover: Vec::new(),
             workers,
             status: Arc::clone(&journal) as Arc<dyn StatusSource>,
         });

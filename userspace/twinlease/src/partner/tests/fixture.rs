@@ -139,6 +139,7 @@ pub fn connector(address: SocketAddr, security: Security) -> Connector {
         partner: Partner { address, security },
         timing: timing(),
         counters: Arc::default(),
+        told: Default::default(),
     }
 }
 

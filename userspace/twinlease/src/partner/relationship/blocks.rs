@@ -1,0 +1,235 @@
+//! Delegable prefixes that change sides, in blocks (RFC 8156 §4.2.2): nothing is told to the partner
+//! before it is on disk.
+
+use super::flow::Flow;
+use crate::control_lane::Records;
+use crate::partner::exchange::UpdateKey;
+use engine::Model;
+use failover::balance::{self, BLOCK_FRAME_LEN_MAX, PrefixShare, Transfer};
+use failover::reconcile::Rejection;
+use journal::Ticket;
+use lease::{Lease, Pool, Role, Sides};
+use std::collections::{BTreeSet, VecDeque};
+use wire::IaKind;
+use wire::failover::{Body, Container, FailoverMessage, PrefixData};
+
+/// Blocks that one look at the balance moves in a pool, at most; the next look goes on.
+const BLOCKS_MAX: usize = 256;
+
+/// An answer to a block of the partner, which waits for the disk.
+struct Answer {
+    ticket: Ticket,
+    key: UpdateKey,
+    frame: Vec<u8>,
+}
+
+/// See the module.
+pub struct Blocks {
+    /// The relationship's place in the configuration.
+    index: u16,
+    role: Role,
+    share: PrefixShare,
+    /// To be told when the ticket is committed.
+    tellings: VecDeque<(Ticket, Transfer)>,
+    /// Asked back and not answered yet.
+    asked: BTreeSet<(u128, u8)>,
+    /// BNDUPDs of the partner that are not looked at yet.
+    arrived: VecDeque<(UpdateKey, Box<[u8]>)>,
+    answers: VecDeque<Answer>,
+}
+
+impl Blocks {
+    /// Of the relationship at `index` in the configuration.
+    pub fn new(index: u16, role: Role, share: PrefixShare) -> Self {
+        Self {
+            index,
+            role,
+            share,
+            tellings: VecDeque::new(),
+            asked: BTreeSet::new(),
+            arrived: VecDeque::new(),
+            answers: VecDeque::new(),
+        }
+    }
+
+    /// The prefix pools that both servers share, by their ranges.
+    pub fn pools<'m>(&self, model: &'m Model) -> impl Iterator<Item = &'m Pool> + use<'m> {
+        let index = self.index;
+        let served = model.pools().iter().filter(move |served| {
+            let link = &model.links()[served.link().index()];
+            let relationship = link.relationship();
+            served.pool().spec().kind == IaKind::Pd
+                && relationship.is_some_and(|relationship| relationship.index == index)
+        });
+        served.map(engine::ServedPool::pool)
+    }
+
+    fn pool_of<'m>(&self, model: &'m Model, block: Lease) -> Option<&'m Pool> {
+        let is_inside = |pool: &&Pool| {
+            let len = pool.spec().unit_len;
+            len >= block.len && pool.contains(Lease { len, ..block })
+        };
+        self.pools(model).find(is_inside)
+    }
+
+    /// Free prefixes by side over all pools.
+    pub fn sides(&self, model: &Model) -> Sides {
+        let sides = self.pools(model).filter_map(Pool::sides);
+        sides.fold(Sides::default(), |sum, sides| Sides {
+            primary: sum.primary.saturating_add(sides.primary),
+            secondary: sum.secondary.saturating_add(sides.secondary),
+        })
+    }
+
+    /// The connection is gone: what was not told is told again on entering NORMAL.
+    pub fn forget(&mut self) {
+        self.tellings.clear();
+        self.asked.clear();
+    }
+
+    /// A primary that enters NORMAL says what the secondary has.
+    pub fn announce(&mut self, model: &Model, records: &mut dyn Records) {
+        let on_disk = records.committed();
+        for pool in self.pools(model) {
+            let all = balance::announcements(pool);
+            self.tellings
+                .extend(all.map(|transfer| (on_disk, transfer)));
+        }
+    }
+
+    /// Whether a secondary has fewer prefixes than it should have, in any pool.
+    pub fn is_short(&self, model: &Model) -> bool {
+        let sides = self.pools(model).filter_map(Pool::sides);
+        let mut due = sides.filter_map(|sides| balance::due(sides, self.share));
+        self.role == Role::Secondary && due.any(|(_, to)| to == Role::Secondary)
+    }
+
+    /// Gives and asks back what the shares lack. On a primary only.
+    pub fn rebalance(&mut self, model: &Model, records: &mut dyn Records) {
+        for pool in self.pools(model) {
+            let due = pool
+                .sides()
+                .and_then(|sides| balance::due(sides, self.share));
+            let Some((mut count, to)) = due else { continue };
+            for _ in 0..BLOCKS_MAX {
+                if count == 0 || !records.has_room() {
+                    break;
+                }
+                let Some(transfer) = balance::next_transfer(pool, count, to) else {
+                    break;
+                };
+                let Lease { addr, len } = transfer.block;
+                let ticket = match to {
+                    Role::Secondary => records.ownership(transfer),
+                    // Nothing changes until the secondary agrees, and it is asked once.
+                    Role::Primary if !self.asked.insert((addr, len)) => break,
+                    Role::Primary => records.committed(),
+                };
+                self.tellings.push_back((ticket, transfer));
+                count = count.saturating_sub(1 << (pool.spec().unit_len - len).min(63));
+            }
+        }
+    }
+
+    /// A BNDUPD of the partner about a block.
+    pub fn arrived(&mut self, key: UpdateKey, message: &[u8]) {
+        self.arrived.push_back((key, message.into()));
+    }
+
+    /// The partner has answered; what it did not agree to is told.
+    pub fn answered(
+        &mut self,
+        transfer: Transfer,
+        reply: &PrefixData<'_>,
+        model: &Model,
+        records: &mut dyn Records,
+    ) {
+        self.asked
+            .remove(&(transfer.block.addr, transfer.block.len));
+        let block = transfer.block;
+        if let Some(status) = reply.options.rejection() {
+            let (to, status) = (transfer.to, status.code);
+            tracing::info!(%block, ?to, %status, "partner keeps a block of prefixes");
+            return;
+        }
+        let pool = self.pool_of(model, block);
+        if pool.is_some_and(|pool| balance::agreed(pool, transfer)) {
+            records.ownership(transfer);
+        }
+    }
+
+    /// Decides about what has arrived, as far as the journal has room, and sends what is on disk.
+    pub fn settle(
+        &mut self,
+        flow: Option<&mut Flow>,
+        now: failover::Now,
+        model: &Model,
+        records: &mut dyn Records,
+    ) {
+        while records.has_room()
+            && let Some((key, message)) = self.arrived.pop_front()
+        {
+            self.receive(key, &message, model, records);
+        }
+        let committed = records.committed();
+        let Some(flow) = flow else {
+            self.answers.clear();
+            return;
+        };
+        while let Some((ticket, transfer)) = self.tellings.front()
+            && *ticket <= committed
+            && flow.send_block(*transfer, now)
+        {
+            self.tellings.pop_front();
+        }
+        while let Some(answer) = self.answers.front()
+            && answer.ticket <= committed
+        {
+            if answer.key.connection == flow.connection {
+                flow.reply(&answer.frame);
+            }
+            self.answers.pop_front();
+        }
+    }
+
+    /// Whether something waits for the disk.
+    pub fn waits(&self) -> bool {
+        !(self.tellings.is_empty() && self.answers.is_empty() && self.arrived.is_empty())
+    }
+
+    fn receive(
+        &mut self,
+        key: UpdateKey,
+        message: &[u8],
+        model: &Model,
+        records: &mut dyn Records,
+    ) {
+        let Ok(message) = FailoverMessage::parse(message) else {
+            return;
+        };
+        let Ok(Body::Bndupd(Container::Prefix(prefix))) = message.body() else {
+            return;
+        };
+        let block = balance::block_of(&prefix);
+        let verdict = balance::receive(self.role, self.pool_of(model, block), &prefix);
+        let ticket = match verdict {
+            Ok(transfer) => records.ownership(transfer),
+            Err(_) => records.committed(),
+        };
+        match verdict {
+            Ok(_) | Err(Rejection::Outdated) => {}
+            Err(rejection) => {
+                tracing::warn!(%block, reason = rejection.text(), "a block of the partner rejected");
+            }
+        }
+        // Of what the partner sent only OPTION_VSS is echoed at length.
+        let mut frame = vec![0; BLOCK_FRAME_LEN_MAX + prefix.options.vss.map_or(0, <[u8]>::len)];
+        let rejection = verdict.err();
+        if let Ok(len) =
+            balance::write_bndreply(&prefix, rejection, message.transaction_id, &mut frame)
+        {
+            frame.truncate(len);
+            self.answers.push_back(Answer { ticket, key, frame });
+        }
+    }
+}
