@@ -1,5 +1,6 @@
 //! From the start of the process to the first correct answer, with bindings to recover: a Renew of
 //! a bound client, sent again and again from the start on, is answered with the client's own lease.
+//! The generator sleeps between two messages: the server recovers on all cores.
 
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ pub fn run() -> Result<Findings> {
         let ground = Ground::new()?;
         let spec = ServerSpec::default();
         let mut session = ground.direct(NA, 1)?;
+        session.sleep_when_idle();
         let numbering = Numbering { salt: 1, relays: 0 };
         fill(
             ground.state(),

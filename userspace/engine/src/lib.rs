@@ -6,7 +6,7 @@
 //! out as a [`BindingDelta`](lease::BindingDelta).
 //!
 //! The way of a message: [`parse`] reads it, [`answer`] finds its link, decides for every IA, writes
-//! and commits; a [`Batch`] of messages has its cache misses asked for together. [`expire`] ends bindings; [`restore`] and [`adopt`] bring them back after a restart.
+//! and commits; a [`Batch`] of messages has its cache misses asked for together. [`expire`] ends bindings; [`restore_batch`] and [`adopt`] bring them back after a restart.
 
 pub mod batch;
 pub mod drop_reason;
@@ -37,4 +37,4 @@ pub use model::{
     OptionValues, PoolConfig, PoolId, Relationship, ReservationSpec, ServedPool, is_configurable,
 };
 pub use operator::{Imported, NotImported, end, foreign_owner, import, take_for_import};
-pub use recovery::{Adopted, Adopting, adopt, expire, restore};
+pub use recovery::{Adopted, Adopting, adopt, expire, restore, restore_batch};

@@ -9,13 +9,16 @@
 
 use crate::exchange::Context;
 use crate::failover;
-use crate::model::Model;
+use crate::model::{Model, ServedPool};
 use arrayvec::ArrayVec;
-use lease::{BindingDelta, BindingRecord, BindingStatus, Lease, Shard};
+use lease::{Ahead, BindingDelta, BindingRecord, BindingStatus, Lease, Shard};
 use wire::IaKind;
 
 /// Bindings looked at in one step of [`adopt`].
-const ADOPT_STEP: usize = 256;
+const ADOPT_STEP: usize = 64;
+
+/// Deltas whose cache misses [`restore_batch`] asks for together.
+const RESTORE_STEP: usize = 32;
 
 /// Ends bindings whose time is up, quarantines among them; looks at no more than `budget`. Returns
 /// how many there were.
@@ -59,9 +62,47 @@ pub fn expire(
 /// one. In two shards one lease cannot be at the same time: it goes back to its pool only when the
 /// record that ended it is on disk, so that record comes before the next client's.
 pub fn restore(shard: &mut Shard, delta: &BindingDelta<'_>) {
+    restore_ahead(shard, delta, None);
+}
+
+/// [`restore`] for deltas in the journal's order, each in its shard of `shards`, which are by
+/// their ids; those of other shards are left out. A replay into millions of bindings is mostly cache
+/// misses, so those of some deltas are asked for before the first is applied.
+pub fn restore_batch(shards: &mut [Option<Shard>], deltas: &[BindingDelta<'_>]) {
+    for step in deltas.chunks(RESTORE_STEP) {
+        let mut seen = ArrayVec::<Option<Ahead>, RESTORE_STEP>::new();
+        for delta in step {
+            seen.push(match (delta, own(shards, delta)) {
+                (BindingDelta::Put { record, .. }, Some(shard)) => {
+                    Some(shard.look_ahead(&record.ia(), Some(record.lease)))
+                }
+                _ => None,
+            });
+        }
+        for (delta, ahead) in step.iter().zip(&mut seen) {
+            if let (Some(ahead), Some(shard)) = (ahead, own(shards, delta)) {
+                shard.look_at_bindings(ahead);
+            }
+        }
+        for (delta, ahead) in step.iter().zip(&seen) {
+            if let Some(shard) = own(shards, delta) {
+                restore_ahead(shard, delta, ahead.as_ref());
+            }
+        }
+    }
+}
+
+fn own<'s>(shards: &'s mut [Option<Shard>], delta: &BindingDelta<'_>) -> Option<&'s mut Shard> {
+    shards.get_mut(usize::from(delta.shard().0))?.as_mut()
+}
+
+fn restore_ahead(shard: &mut Shard, delta: &BindingDelta<'_>, ahead: Option<&Ahead>) {
     match delta {
         BindingDelta::Put { record, .. } => {
-            shard.put(record);
+            match ahead {
+                Some(ahead) => shard.put_ahead(record, ahead),
+                None => shard.put(record),
+            };
         }
         BindingDelta::Remove { lease, .. } => {
             if let Some(id) = shard.by_lease(*lease).map(|(id, _)| id) {
@@ -119,18 +160,30 @@ pub fn adopt(
     emit: &mut dyn FnMut(&BindingDelta<'_>),
 ) -> Adopted {
     let mut adopted = Adopted::default();
+    if which == Adopting::Foreign && !model.pools().iter().any(|served| served.pool.has_owners()) {
+        return adopted;
+    }
     let mut from = Some(0);
     while let Some(start) = from {
         let mut conflicting = ArrayVec::<Lease, ADOPT_STEP>::new();
+        let mut step = ArrayVec::<Adoptee<'_>, ADOPT_STEP>::new();
         let (next, records) = shard.walk(start, ADOPT_STEP);
         for record in records {
-            match adopt_one(model, shard, which, &record) {
+            let served = model.pool_of(record.lease);
+            if let Some(served) = served {
+                served.pool.look_ahead(&record.ia(), Some(record.lease));
+            }
+            step.push(Adoptee { record, served });
+        }
+        for Adoptee { record, served } in &step {
+            match adopt_one(model, shard, which, record, *served) {
                 None => {}
                 Some(Place::Claimed) => adopted.claimed += 1,
                 Some(Place::Outside) => adopted.outside += 1,
                 Some(Place::Taken) => conflicting.push(record.lease),
             }
         }
+        drop(step);
         from = next;
         adopted.conflicting += conflicting.len() as u64;
         for lease in conflicting {
@@ -145,6 +198,12 @@ pub fn adopt(
     adopted
 }
 
+/// A binding and the pool of its lease.
+struct Adoptee<'a> {
+    record: BindingRecord<'a>,
+    served: Option<&'a ServedPool>,
+}
+
 enum Place {
     Claimed,
     Outside,
@@ -157,9 +216,9 @@ fn adopt_one(
     shard: &Shard,
     which: Adopting,
     record: &BindingRecord<'_>,
+    served: Option<&ServedPool>,
 ) -> Option<Place> {
     let lease = record.lease;
-    let served = model.pool_of(lease);
     let owner = served.and_then(|served| served.pool.owner(lease));
     let turn = match owner {
         Some(owner) if owner != shard.id() => Adopting::Foreign,
@@ -191,6 +250,9 @@ fn adopt_one(
 
 /// Whether the lease is reserved for the client that holds it.
 pub(crate) fn is_reserved_for(model: &Model, record: &BindingRecord<'_>) -> bool {
+    if !model.reservations().overlap(record.lease) {
+        return false;
+    }
     let Some(link) = model.link_by_key(record.link) else {
         return false;
     };

@@ -10,7 +10,7 @@ use dhcproto::v6::{
 use dhcproto::{Decodable, Decoder, Encodable};
 use engine::{
     Adopting, Context, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, Outcome,
-    PoolConfig, ReservationSpec, adopt, answer, expire, parse, restore,
+    PoolConfig, ReservationSpec, adopt, answer, expire, parse, restore, restore_batch,
 };
 use lease::{
     AbsTime, AllocationKey, BindingDelta, BindingRecord, Lease, PoolCounts, PoolSpec, Shard,
@@ -437,13 +437,19 @@ fn check_state(server: &Server) {
     }
 }
 
-/// A server that starts from the deltas has the same bindings, and takes as much in the pools.
+/// A server that starts from the deltas, one by one or together, has the same bindings, and takes as
+/// much in the pools.
 fn check_restart(server: &Server) {
-    let (model, mut shards) = (model(&server.duids), shards());
+    let model = model(&server.duids);
+    let mut one_by_one = shards();
     for delta in &server.log {
         let shard = delta.shard();
-        restore(&mut shards[usize::from(shard.0)], delta);
+        restore(&mut one_by_one[usize::from(shard.0)], delta);
     }
+    assert_eq!(bindings(&one_by_one), server.bindings());
+    let mut together: Vec<Option<Shard>> = shards().into_iter().map(Some).collect();
+    restore_batch(&mut together, &server.log);
+    let mut shards: Vec<Shard> = together.into_iter().flatten().collect();
     for which in [Adopting::Foreign, Adopting::Own] {
         for shard in &mut shards {
             let adopted = adopt(&model, shard, which, &mut |delta| panic!("{delta:?}"));

@@ -28,7 +28,7 @@ use wire::{Duid, IaKind, Iaid, ShardId};
 const KIND_PUT: u8 = 1;
 const KIND_REMOVE: u8 = 2;
 const KIND_ACKED: u8 = 3;
-const PUT_LEN: usize = 57;
+pub(crate) const PUT_LEN: usize = 57;
 const REMOVE_LEN: usize = 21;
 const ACKED_LEN: usize = 25;
 const FLAG_ACCEPTS_RECONFIGURE: u8 = 1;

@@ -27,6 +27,16 @@ use wire::ShardId;
 pub trait Apply {
     /// Makes the change; called in the journal's order for every shard.
     fn apply(&mut self, delta: &BindingDelta<'_>);
+
+    /// Makes these changes, which follow each other in the journal.
+    fn apply_batch(&mut self, deltas: &[BindingDelta<'_>]) {
+        deltas.iter().for_each(|delta| self.apply(delta));
+    }
+
+    /// A snapshot of about so many bindings in all shards follows: room can be made for them.
+    fn expect(&mut self, bindings: u64) {
+        let _ = bindings;
+    }
 }
 
 /// What recovery found, to be given to [`crate::Journal::start`]. It holds the directory's lock.
@@ -162,6 +172,7 @@ fn load_snapshot(
             && header.lsn == *lsn
         {
             let mut scan = Scan::open(&*storage, name, header, 0, None)?;
+            feed.expect(scan.footer_records()?);
             scan.run(feed, recovered)?;
             if recovered.damaged == before.1 && scan.footer_matches(*lsn) {
                 if !log_has(*lsn) {

@@ -2,23 +2,32 @@
 
 use anyhow::Context as _;
 use engine::{Adopted, Adopting, Model};
-use journal::{Apply, Recovered};
+use journal::{Apply, Disk, Recovered};
 use lease::{BindingDelta, Lease, Shard};
 use std::hash::{BuildHasher, Hasher};
-use std::path::Path;
+use std::sync::Arc;
 use std::time::Instant;
 use wire::{SHARDS, ShardId};
 
-/// The shards of one worker while the journal is replayed into them.
+/// The shards of one thread while the journal is replayed into them, by their ids.
 struct Replay {
     shards: Vec<Option<Shard>>,
 }
 
 impl Apply for Replay {
     fn apply(&mut self, delta: &BindingDelta<'_>) {
-        let id = delta.shard();
-        if let Some(shard) = &mut self.shards[usize::from(id.0)] {
-            engine::restore(shard, delta);
+        self.apply_batch(std::slice::from_ref(delta));
+    }
+
+    fn apply_batch(&mut self, deltas: &[BindingDelta<'_>]) {
+        engine::restore_batch(&mut self.shards, deltas);
+    }
+
+    fn expect(&mut self, bindings: u64) {
+        // DUIDs are spread over the shards by a hash.
+        let each = bindings.div_ceil(SHARDS as u64) as usize;
+        for shard in self.shards.iter_mut().flatten() {
+            shard.reserve(each.saturating_sub(shard.len()));
         }
     }
 }
@@ -38,35 +47,40 @@ pub fn owners(workers: usize) -> [u8; SHARDS] {
     std::array::from_fn(|shard| (shard % workers) as u8)
 }
 
-/// Replays the journal in `dir` on one thread a worker and takes in the pools what is bound.
+/// Replays the journal in `dir` on every core there is, however few of them workers have, and takes
+/// in the pools what is bound. `disk` is the journal's directory.
 ///
 /// # Errors
 /// The journal cannot be read, is in use, or is damaged beyond what may be passed over unasked.
 pub fn restore(
-    dir: &Path,
+    disk: Disk,
     accept_damage: bool,
     model: &Model,
     owner: &[u8; SHARDS],
     workers: usize,
 ) -> anyhow::Result<Restored> {
     let started = Instant::now();
-    let replays = (0..workers)
-        .map(|worker| Replay {
-            shards: shards_of(worker, owner),
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    let replayer = owners(threads.clamp(1, SHARDS));
+    let replays = (0..threads.clamp(1, SHARDS))
+        .map(|thread| Replay {
+            shards: shards_of(thread, &replayer),
         })
         .collect();
-    let owner_of = |shard: ShardId| usize::from(owner[usize::from(shard.0)]);
-    let (replays, recovered) = journal::recover(dir, accept_damage, replays, &owner_of)
-        .context("the journal cannot be recovered")?;
+    let replayer_of = |shard: ShardId| usize::from(replayer[usize::from(shard.0)]);
+    let (replays, recovered) =
+        journal::recover_from(Arc::new(disk), accept_damage, replays, &replayer_of)
+            .context("the journal cannot be recovered")?;
     for line in &recovered.report {
         tracing::warn!("journal: {line}");
     }
-    let mut shards: Vec<Vec<Shard>> = replays
+    let replayed = started.elapsed();
+    let mut parts: Vec<Vec<Shard>> = replays
         .into_iter()
         .map(|replay| replay.shards.into_iter().flatten().collect())
         .collect();
-    shards.iter_mut().flatten().for_each(Shard::presume_sent);
-    let (adopted, conflicting) = adopt_all(model, &mut shards);
+    parts.iter_mut().flatten().for_each(Shard::presume_sent);
+    let (adopted, conflicting) = adopt_all(model, &mut parts);
     if adopted.conflicting > 0 {
         tracing::error!(
             bindings = adopted.conflicting,
@@ -79,9 +93,14 @@ pub fn restore(
         outside_pools = adopted.outside,
         records = recovered.records,
         cut_bytes = recovered.cut_bytes,
+        replay_ms = replayed.as_millis() as u64,
         took_ms = started.elapsed().as_millis() as u64,
         "bindings recovered"
     );
+    let mut shards: Vec<Vec<Shard>> = (0..workers).map(|_| Vec::new()).collect();
+    for shard in parts.into_iter().flatten() {
+        shards[usize::from(owner[usize::from(shard.id().0)])].push(shard);
+    }
     Ok(Restored {
         shards,
         conflicting,
@@ -89,14 +108,14 @@ pub fn restore(
     })
 }
 
-fn shards_of(worker: usize, owner: &[u8; SHARDS]) -> Vec<Option<Shard>> {
+fn shards_of(thread: usize, owner: &[u8; SHARDS]) -> Vec<Option<Shard>> {
     let shard = |id: u8| {
         // The table seeds need to be unknown outside, not to be the same again.
         let seed = std::hash::RandomState::new().build_hasher().finish();
         Shard::new(ShardId(id), seed)
     };
     let ids = 0..=u8::MAX;
-    ids.map(|id| (usize::from(owner[usize::from(id)]) == worker).then(|| shard(id)))
+    ids.map(|id| (usize::from(owner[usize::from(id)]) == thread).then(|| shard(id)))
         .collect()
 }
 
@@ -149,7 +168,6 @@ mod tests {
     use lease::{
         AbsTime, AllocationKey, BindingRecord, BindingStatus, LinkKey, PartnerTimes, PoolSpec,
     };
-    use std::sync::Arc;
     use wire::{Duid, IaKind, Iaid, shard_of};
 
     struct Nobody;
@@ -198,7 +216,14 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let clients: Vec<[u8; 4]> = (0_u32..4).map(|n| (n + 7).to_be_bytes()).collect();
         let before = model();
-        let fresh = restore(dir.path(), false, &before, &owners(1), 1).unwrap();
+        let fresh = restore(
+            Disk::open(dir.path()).unwrap(),
+            false,
+            &before,
+            &owners(1),
+            1,
+        )
+        .unwrap();
         assert_eq!(fresh.shards[0].len(), SHARDS);
         let wakers: Vec<Arc<dyn Wake>> = vec![Arc::new(Nobody)];
         let options = Options {
@@ -232,7 +257,7 @@ mod tests {
 
         let after = model();
         let owner = owners(3);
-        let restored = restore(dir.path(), false, &after, &owner, 3).unwrap();
+        let restored = restore(Disk::open(dir.path()).unwrap(), false, &after, &owner, 3).unwrap();
         assert_eq!(restored.shards.iter().map(Vec::len).sum::<usize>(), SHARDS);
         for (worker, shards) in restored.shards.iter().enumerate() {
             assert!(

@@ -25,7 +25,7 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use datapath::{Datapath, WorkerIo};
 use engine::Model;
-use journal::{Appender, Health, Journal};
+use journal::{Appender, Disk, Health, Journal};
 use lease::BindingDelta;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -79,10 +79,21 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
     let Identity { model, duid, key } = identity(&config, &state_dir)?;
     let workers = config.cores.len();
     let owner = recovery::owners(workers);
-    let restored = recovery::restore(&journal_dir, accept_damage, &model, &owner, workers)?;
+    // Whose lock this is before any interface is touched: another server may be serving there.
+    let disk = Disk::open(&journal_dir).context("the journal cannot be opened")?;
+    let (restored, opened) = std::thread::scope(|scope| {
+        let replay =
+            scope.spawn(|| recovery::restore(disk, accept_damage, &model, &owner, workers));
+        // Loading the XDP program takes its time, and no packet is looked at before both are done.
+        let opened = datapath::open(&config.interface_specs(), workers, &owner);
+        let restored = replay
+            .join()
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic));
+        (restored, opened)
+    });
+    let restored = restored?;
+    let (datapath, ios) = opened.context("the interfaces cannot be opened")?;
     let listener = ControlListener::bind(&config.control_socket)?;
-    let (datapath, ios) = datapath::open(&config.interface_specs(), workers, &owner)
-        .context("the interfaces cannot be opened")?;
     let current = Arc::new(ArcSwap::new(Arc::clone(&model)));
     let mut server = Server::start(&config, &current, &owner, restored, datapath, ios)?;
     let relationships = server.relationships(&config, &current, owner)?;

@@ -112,7 +112,8 @@ async fn a_kea_server_moves_here_and_its_clients_renew() {
     let state_dir = StateDir::open(dir.path()).unwrap();
     let model = run::identity(&config, &state_dir).unwrap().model;
     let journal = state_dir.path().join("journal");
-    let restored = recovery::restore(&journal, false, &model, &recovery::owners(1), 1).unwrap();
+    let disk = journal::Disk::open(&journal).unwrap();
+    let restored = recovery::restore(disk, false, &model, &recovery::owners(1), 1).unwrap();
     assert!(restored.conflicting.is_empty());
     let mut shards: Vec<Shard> = restored.shards.into_iter().flatten().collect();
     shards.sort_by_key(Shard::id);

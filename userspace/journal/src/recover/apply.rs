@@ -12,6 +12,8 @@ use wire::{SHARDS, ShardId};
 
 /// Windows under way to an applier: enough to read while it applies.
 const WINDOWS_AHEAD: usize = 3;
+/// Deltas that are decoded before the first is applied.
+const DELTAS_AT_ONCE: usize = 32;
 
 /// A whole batch's place in its window.
 #[derive(Clone)]
@@ -22,10 +24,18 @@ pub(super) struct Loaded {
 }
 
 #[derive(Clone)]
-struct Work {
+enum Work {
+    /// See [`Apply::expect`].
+    Expect(u64),
+    Apply(Window),
+}
+
+/// A part of a file and the batches in it.
+#[derive(Clone)]
+struct Window {
     file: Arc<str>,
-    window: Arc<Vec<u8>>,
-    window_at: u64,
+    octets: Arc<Vec<u8>>,
+    at: u64,
     batches: Arc<[Loaded]>,
 }
 
@@ -47,17 +57,27 @@ impl Feed {
         if batches.is_empty() {
             return Ok(());
         }
-        let work = Work {
+        self.send_all(&Work::Apply(Window {
             file: Arc::clone(file),
-            window: Arc::clone(window),
-            window_at,
+            octets: Arc::clone(window),
+            at: window_at,
             batches: batches.drain(..).collect(),
-        };
+        }));
+        Ok(())
+    }
+
+    /// Tells of a snapshot of so many records.
+    pub fn expect(&mut self, records: u64) {
+        if records > 0 {
+            self.send_all(&Work::Expect(records));
+        }
+    }
+
+    fn send_all(&self, work: &Work) {
         for applier in &self.appliers {
             // An applier that is gone has an error, which is found when it is joined.
             let _ = applier.send(work.clone());
         }
-        Ok(())
     }
 
     /// A window of `len` octets as `read` fills it, cut to what `read` says.
@@ -128,13 +148,27 @@ fn apply_all<A: Apply>(
     receiver: &Receiver<Work>,
 ) -> Result<A, JournalError> {
     while let Ok(work) = receiver.recv() {
+        let window = match work {
+            Work::Expect(records) => {
+                applier.expect(records);
+                continue;
+            }
+            Work::Apply(window) => window,
+        };
         let wanted = |batch: &Loaded| batch.shards.intersects(&mine);
-        work.records(wanted, |octets, peeked| {
+        let mut deltas = Vec::with_capacity(DELTAS_AT_ONCE);
+        let applied = window.records(wanted, |octets, peeked| {
             if mine.contains(peeked.shard) && !is_control(peeked.kind) {
-                applier.apply(&decode(octets)?.0);
+                deltas.push(decode(octets)?.0);
+                if deltas.len() == DELTAS_AT_ONCE {
+                    applier.apply_batch(&deltas);
+                    deltas.clear();
+                }
             }
             Ok(())
-        })?;
+        });
+        applier.apply_batch(&deltas);
+        applied?;
     }
     Ok(applier)
 }
@@ -142,7 +176,8 @@ fn apply_all<A: Apply>(
 fn collect_control(receiver: &Receiver<Work>) -> Result<ControlRecovered, JournalError> {
     let mut collected = ControlRecovered::default();
     while let Ok(work) = receiver.recv() {
-        work.records(
+        let Work::Apply(window) = work else { continue };
+        window.records(
             |batch| batch.control,
             |octets, peeked| {
                 if is_control(peeked.kind) {
@@ -155,24 +190,24 @@ fn collect_control(receiver: &Receiver<Work>) -> Result<ControlRecovered, Journa
     Ok(collected)
 }
 
-impl Work {
+impl Window {
     /// Gives each record of the batches that are `wanted` to `each`.
-    fn records(
-        &self,
+    fn records<'w>(
+        &'w self,
         wanted: impl Fn(&Loaded) -> bool,
-        mut each: impl FnMut(&[u8], &Peeked) -> Result<(), RecordError>,
+        mut each: impl FnMut(&'w [u8], &Peeked) -> Result<(), RecordError>,
     ) -> Result<(), JournalError> {
         for batch in self.batches.iter().filter(|batch| wanted(batch)) {
             let mut at = batch.payload.start;
             while at < batch.payload.end {
-                let octets = &self.window[at..batch.payload.end];
+                let octets = &self.octets[at..batch.payload.end];
                 let result = peek(octets).and_then(|peeked| {
                     each(octets, &peeked)?;
                     Ok(peeked.len)
                 });
                 at += result.map_err(|source| JournalError::Record {
                     file: self.file.to_string(),
-                    offset: self.window_at + at as u64,
+                    offset: self.at + at as u64,
                     source,
                 })?;
             }

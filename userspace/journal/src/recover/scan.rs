@@ -4,6 +4,7 @@ use super::apply::{Feed, Loaded};
 use super::{Recovered, io_error};
 use crate::error::JournalError;
 use crate::file::{File, OpenFor, Storage};
+use crate::record::PUT_LEN;
 use crate::segment::{
     BATCH_HEADER_LEN, BATCH_LEN_MAX, BLOCK_LEN, BatchHeader, FileHeader, Look, look,
 };
@@ -86,6 +87,20 @@ impl<'a> Scan<'a> {
     /// Whether the file ended with the footer of the snapshot of `lsn` and of what was in it.
     pub fn footer_matches(&self, lsn: u64) -> bool {
         self.footer == Some([lsn, self.expected])
+    }
+
+    /// Records that the footer in the last block counts; 0 if there is none. Only a hint, and no
+    /// more than the file has room for: the footer counts when the batches before it are whole.
+    pub fn footer_records(&self) -> Result<u64, JournalError> {
+        let mut block = [0; BLOCK_LEN];
+        let at = self.len.saturating_sub(BLOCK_LEN as u64);
+        let read = self.file.read_at(&mut block, at);
+        let len = read.map_err(io_error(self.storage, "read", &self.name))?;
+        let room = self.len / PUT_LEN as u64;
+        Ok(match look(&block[..len], self.header.salt, true) {
+            Look::Batch(header) if header.footer => header.first_lsn.min(room),
+            _ => 0,
+        })
     }
 
     /// Sends every whole batch to the appliers.

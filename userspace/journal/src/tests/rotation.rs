@@ -2,7 +2,9 @@
 
 use super::disk::MemoryDisk;
 use super::{SMALL, is_prefix, load, put, wait, wakers};
-use crate::{Appender, Health, Journal, Ticket};
+use crate::{Appender, Apply, Health, Journal, Storage, Ticket, recover_from};
+use lease::BindingDelta;
+use std::sync::Arc;
 
 /// Addresses that are written again and again.
 const ADDRS: u128 = 500;
@@ -176,5 +178,43 @@ fn a_crash_at_any_step_of_a_snapshot_loses_nothing() {
         if whole && step > 2 {
             return;
         }
+    }
+}
+
+/// What a recovery announces.
+#[derive(Default)]
+struct Announced(Vec<u64>);
+
+impl Apply for Announced {
+    fn apply(&mut self, _: &BindingDelta<'_>) {}
+
+    fn expect(&mut self, bindings: u64) {
+        self.0.push(bindings);
+    }
+}
+
+fn announced(disk: &MemoryDisk) -> Vec<Announced> {
+    let storage: Arc<dyn Storage> = Arc::new(disk.clone());
+    let appliers = vec![Announced::default(), Announced::default()];
+    let owner = |shard: wire::ShardId| usize::from(shard.0 % 2);
+    let (appliers, _) = recover_from(storage, false, appliers, &owner).expect("recovery");
+    appliers
+}
+
+#[test]
+fn every_applier_hears_how_many_bindings_a_snapshot_has() {
+    let disk = written_over(2);
+    for applier in announced(&disk) {
+        assert_eq!(applier.0, [ADDRS as u64]);
+    }
+    let names = disk.names();
+    let newest = names.iter().filter(|name| name.starts_with("snapshot-"));
+    let newest = newest.max().expect("a snapshot");
+    let mut octets = disk.octets(newest);
+    let footer = octets.len() - 4096;
+    octets[footer + 24] ^= 1;
+    disk.set(newest, octets);
+    for applier in announced(&disk) {
+        assert_eq!(applier.0, [ADDRS as u64], "only of the one that is whole");
     }
 }

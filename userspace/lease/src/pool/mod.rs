@@ -180,6 +180,11 @@ impl Pool {
         }
     }
 
+    /// Whether leases have an [`owner`](Self::owner).
+    pub fn has_owners(&self) -> bool {
+        matches!(self.store, Store::Sparse(_))
+    }
+
     /// What [`claim`](Self::claim) would give now. Takes nothing: another worker may have it next.
     pub fn offer(&self, shard: &Shard, ia: &IaKey<'_>) -> Option<Lease> {
         self.offer_among(shard, ia, Share::ALL)

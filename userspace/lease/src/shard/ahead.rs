@@ -10,14 +10,14 @@
 use super::Shard;
 use super::slab::NIL;
 use super::{hash_of_ia, lease_hash};
-use crate::{Lease, prefetch};
+use crate::{BindingRecord, Lease, prefetch};
 use wire::IaKey;
 
 /// What is known of an IA between the stages.
 #[derive(Clone, Copy, Debug)]
 pub struct Ahead {
-    ia: u64,
-    lease: Option<u64>,
+    pub(super) ia: u64,
+    pub(super) lease: Option<u64>,
     /// Bindings that the tables lead to: by IA, and by lease if that is another one.
     found: [u32; 2],
 }
@@ -27,11 +27,7 @@ impl Shard {
     /// new binding.
     #[inline]
     pub fn look_ahead(&self, ia: &IaKey<'_>, lease: Option<Lease>) -> Ahead {
-        let ahead = Ahead {
-            ia: hash_of_ia(self.tables, ia),
-            lease: lease.map(|lease| lease_hash(self.tables, lease)),
-            found: [NIL; 2],
-        };
+        let ahead = self.hashes(ia, lease);
         self.by_ia.prefetch(ahead.ia);
         if let Some(hash) = ahead.lease {
             self.by_lease.prefetch(hash);
@@ -40,6 +36,21 @@ impl Shard {
             prefetch::value(free);
         }
         ahead
+    }
+
+    /// Where the tables' entries are, without asking for them.
+    pub(super) fn hashes(&self, ia: &IaKey<'_>, lease: Option<Lease>) -> Ahead {
+        Ahead {
+            ia: hash_of_ia(self.tables, ia),
+            lease: lease.map(|lease| lease_hash(self.tables, lease)),
+            found: [NIL; 2],
+        }
+    }
+
+    /// Whether that is what looking ahead for this record gives.
+    pub(super) fn is_ahead_of(&self, record: &BindingRecord<'_>, ahead: &Ahead) -> bool {
+        let own = self.hashes(&record.ia(), Some(record.lease));
+        own.ia == ahead.ia && ahead.lease.is_none_or(|lease| own.lease == Some(lease))
     }
 
     /// Second stage: the bindings that the entries lead to.

@@ -129,9 +129,19 @@ impl Shard {
     /// Inserts a binding, or replaces the one of the same lease at the same place, whoever held
     /// it; arms the wheel for its new end.
     pub fn put(&mut self, record: &BindingRecord<'_>) -> BindingId {
-        let hash = lease_hash(self.tables, record.lease);
+        self.put_ahead(record, &self.hashes(&record.ia(), Some(record.lease)))
+    }
+
+    /// [`put`](Self::put), with what [`look_ahead`](Self::look_ahead) gave for the record's IA and
+    /// its lease.
+    #[inline]
+    pub fn put_ahead(&mut self, record: &BindingRecord<'_>, ahead: &Ahead) -> BindingId {
+        debug_assert!(self.is_ahead_of(record, ahead), "looked ahead for another");
+        let hash = ahead
+            .lease
+            .unwrap_or_else(|| lease_hash(self.tables, record.lease));
         let Some(id) = self.find(hash, record.lease) else {
-            return BindingId(self.insert(record, hash));
+            return BindingId(self.insert(record, hash, ahead.ia));
         };
         self.wheel.disarm(&mut self.bindings, id);
         let old = self.bindings[id];
@@ -143,7 +153,7 @@ impl Shard {
             old.duid.remove(&mut self.cells);
             let duid = StoredDuid::insert(record.duid, &mut self.cells);
             self.bindings[id] = Stored::new(record, duid, via);
-            self.index_ia(id, record);
+            self.index_ia(id, ahead.ia);
         }
         self.wheel.arm(&mut self.bindings, id);
         self.note_put(id, record.partner.unacked);
@@ -265,11 +275,11 @@ impl Shard {
             .find(hash, |id| self.bindings[id].lease() == lease)
     }
 
-    fn insert(&mut self, record: &BindingRecord<'_>, lease: u64) -> u32 {
+    fn insert(&mut self, record: &BindingRecord<'_>, lease: u64, ia: u64) -> u32 {
         let duid = StoredDuid::insert(record.duid, &mut self.cells);
         let via = StoredVia::NONE.replaced(record.via, &mut self.cells);
         let id = self.bindings.insert(Stored::new(record, duid, via));
-        self.index_ia(id, record);
+        self.index_ia(id, ia);
         let Self {
             tables,
             bindings,
@@ -282,7 +292,7 @@ impl Shard {
         id
     }
 
-    fn index_ia(&mut self, id: u32, record: &BindingRecord<'_>) {
+    fn index_ia(&mut self, id: u32, hash: u64) {
         let Self {
             tables,
             bindings,
@@ -290,9 +300,7 @@ impl Shard {
             by_ia,
             ..
         } = self;
-        by_ia.insert(hash_of_ia(*tables, &record.ia()), id, |&id| {
-            ia_hash(*tables, &bindings[id], cells)
-        });
+        by_ia.insert(hash, id, |&id| ia_hash(*tables, &bindings[id], cells));
     }
 
     fn forget_ia(&mut self, id: u32) {

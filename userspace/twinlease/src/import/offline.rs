@@ -7,7 +7,7 @@ use crate::recovery;
 use crate::state_dir::StateDir;
 use anyhow::Context as _;
 use engine::{Context, Model};
-use journal::{Appender, Health, Journal};
+use journal::{Appender, Disk, Health, Journal};
 use lease::{AbsTime, BindingDelta, Shard};
 use std::sync::Arc;
 use std::time::Duration;
@@ -33,8 +33,8 @@ impl Offline {
     pub fn open(config: &Config, now: AbsTime) -> anyhow::Result<Self> {
         let state_dir = StateDir::open(&config.state_dir)?;
         let model = crate::run::identity(config, &state_dir)?.model;
-        let dir = state_dir.path().join("journal");
-        let restored = recovery::restore(&dir, false, &model, &recovery::owners(1), 1)?;
+        let disk = Disk::open(&state_dir.path().join("journal"))?;
+        let restored = recovery::restore(disk, false, &model, &recovery::owners(1), 1)?;
         let wakers: Vec<Arc<dyn journal::Wake>> = vec![Arc::new(Nobody)];
         let options = journal::Options::default();
         let (journal, mut appenders) = Journal::start(restored.journal, options, wakers)?;
