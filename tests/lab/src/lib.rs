@@ -15,6 +15,8 @@
 pub mod capture;
 /// The real programs: ISC dhclient, dhcpcd, ISC dhcrelay.
 pub mod clients;
+/// A pair of servers that are failover partners.
+pub mod failover;
 /// A run of the lab: names, scratch directory, cleaning up.
 mod lab;
 /// DHCPv6 messages as the lab's own client writes and reads them.

@@ -322,6 +322,13 @@ impl Client {
         self.message(kind::SOLICIT, vec![self.ia_na(&[]), oro])
     }
 
+    /// A Solicit for an address and a delegated prefix.
+    pub fn solicit_both(&self) -> Message {
+        let mut pd = self.iaid.to_be_bytes().to_vec();
+        pd.extend([0; 8]);
+        self.message(kind::SOLICIT, vec![self.ia_na(&[]), (code::IA_PD, pd)])
+    }
+
     /// The Request that follows `advertise`: all its IAs, as they stand.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::message::{Client, Message, kind, relay_forward, relay_reply};
+use crate::message::{Client, Message, code, kind, relay_forward, relay_reply};
 use crate::namespace::Namespace;
 use crate::wait::interrupted;
 
@@ -122,40 +122,62 @@ impl Probe {
     /// What comes is malformed.
     pub fn answer_to(&self, message: &Message, limit: Duration) -> Result<Option<Message>> {
         let start = Instant::now();
-        let mut buffer = [0; 2048];
         while start.elapsed() < limit {
-            let len = match self.socket.recv_from(&mut buffer) {
-                Ok((len, _)) => len,
-                Err(error)
-                    if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) =>
-                {
-                    continue;
-                }
-                // An ICMP error for an earlier datagram (no server yet) says nothing about this one.
-                Err(error) if error.kind() == ErrorKind::ConnectionRefused => continue,
-                Err(error) => return Err(error).context("cannot receive"),
-            };
-            let answer = match self.link {
-                None => Message::decode(&buffer[..len])?,
-                Some(link) => {
-                    let peer = Ipv6Addr::from(<[u8; 16]>::try_from(
-                        buffer.get(18..34).context("a Relay-reply is too short")?,
-                    )?);
-                    let inner = relay_reply(&buffer[..len], link, peer, INTERFACE_ID)?;
-                    Message::decode(&inner)?
-                }
-            };
-            let ours = answer.transaction_id == message.transaction_id
-                && answer.option(crate::message::code::CLIENT_ID)
-                    == message.option(crate::message::code::CLIENT_ID);
-            if ours {
-                if self.link.is_some() && peer_of(&answer) != peer_of(message) {
-                    bail!("the peer-address was not copied");
-                }
+            if let Some(answer) = self.receive(message)? {
                 return Ok(Some(answer));
             }
         }
         Ok(None)
+    }
+
+    /// Sends a message until `servers` servers have answered it: one answer of each.
+    ///
+    /// # Errors
+    /// Fewer answer, or what comes is malformed.
+    pub fn ask_all(&self, message: &Message, servers: usize) -> Result<Vec<Message>> {
+        let mut answers: Vec<Message> = Vec::new();
+        for _ in 0..TRIES {
+            self.send(message)?;
+            let start = Instant::now();
+            while start.elapsed() < RESEND && answers.len() < servers {
+                let answer = self.receive(message)?;
+                answers
+                    .extend(answer.filter(|new| !answers.iter().any(|old| same_server(old, new))));
+            }
+            if answers.len() == servers {
+                return Ok(answers);
+            }
+        }
+        bail!(
+            "{} of {servers} servers answered a message of type {}",
+            answers.len(),
+            message.kind
+        )
+    }
+
+    /// The next datagram, if one comes soon and answers `message`.
+    fn receive(&self, message: &Message) -> Result<Option<Message>> {
+        let mut buffer = [0; 2048];
+        let len = match self.socket.recv_from(&mut buffer) {
+            Ok((len, _)) => len,
+            Err(error) if says_nothing(error.kind()) => return Ok(None),
+            Err(error) => return Err(error).context("cannot receive"),
+        };
+        let answer = match self.link {
+            None => Message::decode(&buffer[..len])?,
+            Some(link) => {
+                let peer = buffer.get(18..34).context("a Relay-reply is too short")?;
+                let peer = Ipv6Addr::from(<[u8; 16]>::try_from(peer)?);
+                let inner = relay_reply(&buffer[..len], link, peer, INTERFACE_ID)?;
+                Message::decode(&inner)?
+            }
+        };
+        let is_ours = answer.transaction_id == message.transaction_id
+            && answer.option(code::CLIENT_ID) == message.option(code::CLIENT_ID);
+        if is_ours && self.link.is_some() && peer_of(&answer) != peer_of(message) {
+            bail!("the peer-address was not copied");
+        }
+        Ok(is_ours.then_some(answer))
     }
 
     /// Solicit, Advertise, Request, Reply; returns the Reply.
@@ -175,11 +197,25 @@ impl Probe {
     }
 }
 
+/// Whether an error of receiving only means that nothing has come: a time-out, a process that was
+/// stopped and continued, or an ICMP error for an earlier datagram (no server yet).
+fn says_nothing(error: ErrorKind) -> bool {
+    use ErrorKind::{ConnectionRefused, Interrupted, TimedOut, WouldBlock};
+    matches!(
+        error,
+        WouldBlock | TimedOut | Interrupted | ConnectionRefused
+    )
+}
+
+fn same_server(a: &Message, b: &Message) -> bool {
+    a.option(code::SERVER_ID) == b.option(code::SERVER_ID)
+}
+
 /// A link-local address made of the client's DUID: what a relay would have seen as the source.
 fn peer_of(message: &Message) -> Ipv6Addr {
     let mut octets = [0; 16];
     octets[..2].copy_from_slice(&[0xfe, 0x80]);
-    if let Some(duid) = message.option(crate::message::code::CLIENT_ID) {
+    if let Some(duid) = message.option(code::CLIENT_ID) {
         for (to, from) in octets[8..].iter_mut().rev().zip(duid.iter().rev()) {
             *to = *from;
         }

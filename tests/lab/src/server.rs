@@ -239,7 +239,7 @@ impl Server {
         namespace: &Namespace,
         config: &str,
     ) -> Result<Server> {
-        let path = namespace.dir().join("twinlease.toml");
+        let path = namespace.dir().join(format!("{}.toml", namespace.role()));
         fs::write(&path, config)?;
         let mut run: Vec<OsString> = launcher.iter().map(OsString::from).collect();
         run.extend(

@@ -44,7 +44,7 @@ fn every_way(lab: &mut Lab, io: &'static str) -> Result<()> {
         ensure!(interface.rung == io, "{interface:?}");
     }
 
-    let _relay = Dhcrelay::start(&far.relay, "down0", "up0", SERVER_UP)?;
+    let _relay = Dhcrelay::start(&far.relay, "down0", "up0", &[SERVER_UP])?;
     let dhcpcd = Dhcpcd::start(&direct, "eth0", Want::Both)?;
     let dhclient = Dhclient::start(&behind, "eth0", Want::Both)?;
     let near = dhcpcd.bound(BOUND_LIMIT)?;

@@ -15,6 +15,8 @@ mod io;
 mod load;
 /// What an operator does to bindings: import, export, release, reset.
 mod operator;
+/// A pair of failover partners.
+mod pair;
 /// Real clients, directly and through a real relay.
 mod real_clients;
 /// A new config under load, and one that is refused.

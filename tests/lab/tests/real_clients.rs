@@ -77,7 +77,7 @@ fn both_clients_through_dhcrelay() {
             ..Config::default()
         };
         let _server = Server::start(&site.server, &config)?;
-        let _relay = Dhcrelay::start(&far.relay, "down0", "up0", SERVER_UP)?;
+        let _relay = Dhcrelay::start(&far.relay, "down0", "up0", &[SERVER_UP])?;
         let dhclient = Dhclient::start(&first, "eth0", Want::Both)?;
         let dhcpcd = Dhcpcd::start(&second, "eth0", Want::Both)?;
         let bounds = [dhclient.bound(BOUND_LIMIT)?, dhcpcd.bound(BOUND_LIMIT)?];

@@ -10,11 +10,20 @@ fn userspace() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
 }
 
+/// Crates stand in `userspace/`, those that only test in `tests/`.
+fn crate_folder(krate: &str) -> PathBuf {
+    let inside = userspace().join(krate);
+    match inside.is_dir() {
+        true => inside,
+        false => userspace().join("../tests").join(krate),
+    }
+}
+
 /// The sources of a crate, in one string.
 fn sources(krate: &str) -> String {
     let mut text = String::new();
     let mut left = ["src", "tests"]
-        .map(|folder| userspace().join(krate).join(folder))
+        .map(|folder| crate_folder(krate).join(folder))
         .to_vec();
     while let Some(path) = left.pop() {
         if let Ok(entries) = fs::read_dir(&path) {

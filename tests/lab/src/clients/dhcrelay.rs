@@ -15,7 +15,7 @@ pub struct Dhcrelay {
 }
 
 impl Dhcrelay {
-    /// Starts dhcrelay: clients on `lower`, the server `server` through `upper`. It adds an
+    /// Starts dhcrelay: clients on `lower`, each of `servers` through `upper`. It adds an
     /// Interface-Id to what it forwards and wants it back.
     ///
     /// # Errors
@@ -24,11 +24,13 @@ impl Dhcrelay {
         namespace: &Namespace,
         lower: &str,
         upper: &str,
-        server: Ipv6Addr,
+        servers: &[Ipv6Addr],
     ) -> Result<Dhcrelay> {
         let mut command = namespace.command("dhcrelay");
         command.args(["-6", "-d", "-I", "--no-pid", "-l", lower]);
-        command.args(["-u", &format!("{server}%{upper}")]);
+        for server in servers {
+            command.args(["-u", &format!("{server}%{upper}")]);
+        }
         let mut process = namespace.spawn(command, "dhcrelay")?;
         process.wait_for_output("Sending on", Duration::from_secs(5))?;
         Ok(Dhcrelay { _process: process })

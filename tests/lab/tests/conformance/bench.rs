@@ -215,6 +215,8 @@ fn receive(socket: &UdpSocket) -> Result<Option<Answer>> {
         Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
             Ok(None)
         }
+        // The process was stopped and continued.
+        Err(error) if error.kind() == ErrorKind::Interrupted => receive(socket),
         Err(error) => Err(error.into()),
     }
 }
