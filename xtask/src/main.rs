@@ -13,6 +13,7 @@ mod demo;
 mod fuzz;
 mod lab_command;
 mod setup;
+mod sim;
 mod steps;
 mod sudo;
 mod test;
@@ -54,6 +55,8 @@ enum Command {
         #[arg(long)]
         json: Option<PathBuf>,
     },
+    /// Simulate a failover pair under faults, seed after seed; a seed that fails tells its story
+    Sim(sim::Simulation),
     /// The part of `setup` that needs root
     #[command(hide = true)]
     InstallPackages { packages: Vec<String> },
@@ -82,6 +85,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Demo => demo::run().map(|()| true),
         Command::Lab(command) => lab_command::run(&command).map(|()| true),
         Command::Bench { scenario, json } => bench::run(&scenario, json.as_deref()).map(|()| true),
+        Command::Sim(simulation) => sim::run(&simulation),
         Command::InstallPackages { packages } => setup::install_packages(&packages).map(|()| true),
         Command::TellDemo { program } => demo::tell(&program).map(|()| true),
     }

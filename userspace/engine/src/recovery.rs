@@ -11,7 +11,9 @@ use crate::exchange::Context;
 use crate::failover;
 use crate::model::{Model, ServedPool};
 use arrayvec::ArrayVec;
-use lease::{Ahead, BindingDelta, BindingRecord, BindingStatus, Lease, Shard};
+use lease::{
+    Ahead, Answers, BindingDelta, BindingRecord, BindingState, BindingStatus, Lease, Shard,
+};
 use wire::IaKind;
 
 /// Bindings looked at in one step of [`adopt`].
@@ -26,7 +28,9 @@ const RESTORE_STEP: usize = 32;
 /// One without a partner is removed, with a [`Remove`](BindingDelta::Remove): the caller passes
 /// the lease to [`Model::release`] when that is on disk. Where there is a partner the binding is
 /// EXPIRED, or RESET after a quarantine, until the partner has acknowledged that (RFC 8156 §7.2);
-/// after a grace ([`Context::expires_until`]).
+/// after a grace ([`Context::expires_until`]). Where the state lets nobody be answered an end is put
+/// off: the partner may have extended the lease meanwhile, and what it says of that must not be
+/// older than an end that nobody but the clock has seen.
 pub fn expire(
     context: &Context<'_>,
     shard: &mut Shard,
@@ -40,8 +44,14 @@ pub fn expire(
             BindingStatus::Active => BindingStatus::Expired,
             _ => BindingStatus::Reset,
         };
-        let state = context
-            .leeway_of(record)
+        let leeway = context.leeway_of(record);
+        if leeway.partnered && leeway.answers == Answers::Nothing {
+            return Some(BindingState {
+                expires: now.plus(failover::EXPIRY_GRACE_SECS),
+                ..record.state()
+            });
+        }
+        let state = leeway
             .partnered
             .then(|| failover::ended(record, status, record.cltt, now));
         emit(&match &state {

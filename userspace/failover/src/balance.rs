@@ -118,6 +118,22 @@ pub fn receive(
     }
 }
 
+/// On the secondary, for [`Effect::Renounce`](crate::Effect::Renounce): gives up all its free
+/// prefixes; what to record. While the primary stood alone it may have delegated them, and those
+/// that came back are its own.
+pub fn renounce(pool: &Pool) -> Vec<Transfer> {
+    let blocks: Vec<Lease> = pool.blocks_of(Role::Secondary).collect();
+    let given = blocks
+        .into_iter()
+        .filter(|block| pool.restore_block(*block, Role::Primary));
+    given
+        .map(|block| Transfer {
+            block,
+            to: Role::Primary,
+        })
+        .collect()
+}
+
 /// On the primary: the secondary agreed to a transfer. A block asked back is the primary's from
 /// now on, which is to be recorded; one given was the secondary's all the time.
 pub fn agreed(pool: &Pool, transfer: Transfer) -> bool {

@@ -113,6 +113,9 @@ pub enum Effect {
     /// The partner will answer nothing any more: what was sent and not answered is unsent again,
     /// and no round is owed.
     Forget,
+    /// On a secondary whose partner may have used its prefixes: every free one is the primary's from
+    /// now on, until that says again which are not. To be recorded; what follows is durable with it.
+    Renounce,
     /// Give or take delegable prefixes until the two shares are as configured.
     Rebalance,
     /// Tell the operator.

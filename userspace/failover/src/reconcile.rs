@@ -15,7 +15,9 @@ use wire::StatusCode;
 pub struct Mine {
     /// Binding-status.
     pub status: BindingStatus,
-    /// Client-last-transaction-time; `None`: this server never talked to the client.
+    /// Client-last-transaction-time; `None`: this server never talked to the client. Of an EXPIRED
+    /// lease the last that either server is known to have had with it: that a clock has gone on is
+    /// no news of the client.
     pub cltt: Option<AbsTime>,
     /// Start-time-of-state.
     pub status_since: AbsTime,
@@ -188,9 +190,13 @@ impl Mine {
             unacked: false,
             ..record.partner
         } != PartnerTimes::NONE;
+        let heard = match record.status {
+            BindingStatus::Expired => record.cltt.max(record.partner.partner_raw_cltt),
+            _ => record.cltt,
+        };
         Self {
             status: record.status,
-            cltt: (record.cltt != AbsTime(0)).then_some(record.cltt),
+            cltt: (heard != AbsTime(0)).then_some(heard),
             status_since: record.status_since,
             ends: record.expires,
             known: match (unacked, heard_of) {

@@ -12,6 +12,7 @@
 
 mod chunk;
 mod control;
+mod entry;
 mod error;
 mod file;
 mod group;
@@ -29,6 +30,7 @@ mod tests;
 
 pub use chunk::{Appender, SnapshotFeed, Ticket};
 pub use control::{ControlDelta, ControlRecovered, RELATIONSHIP_STATE_LEN_MAX};
+pub use entry::Entry;
 pub use error::JournalError;
 pub use file::{Disk, File, OpenFor, Storage};
 pub use group::Lsn;

@@ -164,3 +164,27 @@ fn blocks_of_no_pool_and_words_of_the_wrong_server_are_rejected() {
         assert_eq!(got, Err(Rejection::Missing));
     }
 }
+
+/// The primary stood alone and used, and got back, what was the secondary's.
+#[test]
+fn what_the_secondary_renounces_is_the_primarys_and_nobody_elses() {
+    let secondary = pool(Role::Secondary);
+    let half = secondary.find_block(Role::Primary, 128).unwrap();
+    assert!(secondary.give_block(half, Role::Secondary));
+    let given = renounce(&secondary);
+    assert_eq!(
+        given,
+        [Transfer {
+            block: half,
+            to: Role::Primary
+        }]
+    );
+    assert_eq!(
+        secondary.sides().unwrap(),
+        Sides {
+            primary: 256,
+            secondary: 0
+        }
+    );
+    assert!(renounce(&secondary).is_empty());
+}

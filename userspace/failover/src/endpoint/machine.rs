@@ -179,6 +179,10 @@ impl Endpoint {
         // What was asked for in another state was asked for another reason.
         self.request = None;
         self.settling = None;
+        let may_have_lost = matches!(state, ServerState::Recover | ServerState::PotentialConflict);
+        if may_have_lost && !self.is_primary() {
+            self.out.push(Effect::Renounce);
+        }
         self.store();
         self.note(Note::State {
             from,

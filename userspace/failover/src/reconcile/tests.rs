@@ -201,3 +201,36 @@ fn a_duplicate_whose_answer_was_lost_is_accepted() {
     };
     assert_eq!(decide(Role::Primary, Some(&record), &again, NOW), Ok(()));
 }
+
+/// Two servers without communications: one renews, the other only sees its clock go past the end
+/// that it knows. When they meet, the renewal counts, although it is older than that moment.
+#[test]
+fn a_lease_that_expired_unheard_is_taken_back_by_an_earlier_renewal() {
+    let record = BindingRecord {
+        duid: wire::Duid::new(&[0, 3, 0, 1]).unwrap(),
+        kind: wire::IaKind::Na,
+        iaid: wire::Iaid(1),
+        lease: lease::Lease { addr: 1, len: 128 },
+        link: lease::LinkKey(1),
+        status: S::Expired,
+        preferred_secs: 0,
+        valid_secs: 0,
+        cltt: AbsTime(0),
+        status_since: NOW,
+        expires: AbsTime::NEVER,
+        partner: PartnerTimes {
+            partner_raw_cltt: SINCE,
+            unacked: true,
+            ..PartnerTimes::NONE
+        },
+        accepts_reconfigure: false,
+        via: &[],
+    };
+    let renewed = Theirs {
+        status: S::Active,
+        cltt: Some(HEARD),
+        status_since: SINCE,
+    };
+    let mine = Mine::of(&record, false);
+    assert_eq!(decide(Role::Secondary, Some(&mine), &renewed, NOW), Ok(()));
+}

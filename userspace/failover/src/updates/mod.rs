@@ -3,7 +3,8 @@
 //! - [`offer`] takes what the partner has not acknowledged and writes it as BNDUPD;
 //! - [`receive`] decides about a BNDUPD, applies it to the shard and writes the BNDREPLY, which may
 //!   be sent when the deltas are durable;
-//! - [`settle`] applies a BNDREPLY.
+//! - [`settle`] applies a BNDREPLY;
+//! - [`owe_all`] is what UPDREQALL asks for.
 //!
 //! The shard's client decides which shard a BNDUPD goes to. A lease that another client holds is
 //! in another shard: [`receive`] then says so and does nothing, [`yield_lease`] asks each other
@@ -11,12 +12,14 @@
 
 mod answer;
 mod offer;
+mod owe;
 mod receive;
 mod reply;
 #[cfg(test)]
 mod tests;
 
 pub use offer::{Offer, offer};
+pub use owe::{Everything, owe_all};
 pub use receive::{Outcome, Places, Premises, Yielded, client_of, receive, yield_lease};
 pub use reply::{Settled, settle};
 

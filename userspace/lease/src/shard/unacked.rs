@@ -230,7 +230,8 @@ impl Shard {
     }
 
     /// The partner sent an UPDREQALL: every binding of a link that `is_partnered` is
-    /// unacknowledged and owed. Looks at every slot once.
+    /// unacknowledged and owed. Looks at every slot once. `failover::updates::owe_all` calls it, after
+    /// it has seen to what the partner may have promised.
     pub fn owe_all(&mut self, is_partnered: &dyn Fn(LinkKey) -> bool) {
         for slot in 0..self.bindings.reached() {
             let stored = &mut self.bindings[slot];

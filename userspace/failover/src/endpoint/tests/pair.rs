@@ -24,6 +24,7 @@ pub(super) struct Server {
     /// Whether the shards' answers are held back.
     pub(super) holds_answers: bool,
     held: Vec<Round>,
+    pub(super) renounced: usize,
     pub(super) rebalances: usize,
     /// Seconds by which its wall clock is ahead of the true time.
     pub(super) clock_ahead_secs: i64,
@@ -57,6 +58,7 @@ impl Pair {
             owed: Vec::new(),
             holds_answers: false,
             held: Vec::new(),
+            renounced: 0,
             rebalances: 0,
             clock_ahead_secs: 0,
         };
@@ -248,6 +250,7 @@ impl Pair {
                     }
                 }
                 Effect::Forget => self.servers[who].held.clear(),
+                Effect::Renounce => self.servers[who].renounced += 1,
                 Effect::Rebalance => self.servers[who].rebalances += 1,
                 Effect::Note(note) => {
                     if let Note::State { to, .. } = note {

@@ -188,6 +188,7 @@ fn rfc8156_figure_9_two_servers_in_partner_down_meet() {
     assert_eq!(pair.states(), [S::PartnerDown; 2]);
     for server in &mut pair.servers {
         server.states.clear();
+        server.renounced = 0;
         server.owed.clear();
         server.holds_answers = true;
     }
@@ -195,6 +196,7 @@ fn rfc8156_figure_9_two_servers_in_partner_down_meet() {
     pair.is_cut = false;
     pair.run(20);
     assert_eq!(pair.states(), [S::PotentialConflict; 2]);
+    assert_eq!(pair.servers.each_ref().map(|s| s.renounced.min(1)), [0, 1]);
     for server in &pair.servers {
         assert_eq!(server.leeway.answers, Answers::Nothing);
         assert!(!server.leeway.may_allocate);

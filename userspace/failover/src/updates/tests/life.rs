@@ -160,3 +160,49 @@ fn an_answer_that_comes_too_late_counts_for_nothing() {
     let (reply, _) = secondary.receive(&offers[0].0);
     assert_eq!(primary.settle(&offers[0].1, &reply), Settled::Acknowledged);
 }
+
+/// The partner has renewed, as far as what was acknowledged to it and MCLT let it, and lost its disk
+/// before this server heard of that.
+#[test]
+fn a_partner_that_lost_its_database_is_given_what_it_may_have_promised() {
+    const MCLT_SECS: u32 = 600;
+    let at = |now| Everything {
+        now,
+        mclt_secs: MCLT_SECS,
+        is_partnered: &|link| link == LINK,
+    };
+    for ended in [
+        None,
+        Some(BindingStatus::Expired),
+        Some(BindingStatus::Released),
+    ] {
+        let (mut primary, mut secondary) = pair();
+        let one = client(1);
+        let granted = active(&one, address(1), NOW, 60);
+        primary.put(&granted);
+        exchange(&mut primary, &mut secondary);
+        if let Some(status) = ended {
+            secondary.end(address(1), status);
+        }
+        let mut empty = Side::new(Role::Primary);
+        let mut recorded = 0;
+        for shard in &mut secondary.shards {
+            let next = owe_all(shard, (0, 256), &at(NOW.plus(100)), &mut |_| recorded += 1);
+            assert_eq!(next, None);
+        }
+        assert_eq!(recorded, 1, "{ended:?}");
+        exchange(&mut secondary, &mut empty);
+        let back = empty.get(address(1)).unwrap();
+        assert_eq!(back.status, BindingStatus::Active);
+        let promised = granted.partner.partner_lifetime.plus(MCLT_SECS);
+        assert_eq!(back.expires, promised, "{ended:?}");
+        // When that is over there is nothing to give back.
+        let mut late = Vec::new();
+        for shard in &mut secondary.shards {
+            owe_all(shard, (0, 256), &at(promised), &mut |delta| {
+                late.push(format!("{delta:?}"));
+            });
+        }
+        assert!(late.is_empty(), "{late:?}");
+    }
+}

@@ -97,6 +97,16 @@ impl Blocks {
         }
     }
 
+    /// A secondary whose prefixes the primary may have used gives up the free ones, until it is told
+    /// again which are its own.
+    pub fn renounce(&mut self, model: &Model, records: &mut dyn Records) {
+        for pool in self.pools(model) {
+            for transfer in balance::renounce(pool) {
+                records.ownership(transfer);
+            }
+        }
+    }
+
     /// Whether a secondary has fewer prefixes than it should have, in any pool.
     pub fn is_short(&self, model: &Model) -> bool {
         let sides = self.pools(model).filter_map(Pool::sides);

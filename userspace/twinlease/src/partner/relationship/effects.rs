@@ -72,6 +72,10 @@ impl Relationship {
             Effect::Publish(leeway) => self.leeways.publish(usize::from(self.index), leeway),
             Effect::Owe(round, owed) => self.mail.send_all(|| ToWorker::Owe(round, owed)),
             Effect::Forget => self.mail.send_all(|| ToWorker::Forget),
+            Effect::Renounce => {
+                let model = self.model.load_full();
+                self.blocks.renounce(&model, &mut *self.records);
+            }
             Effect::Rebalance => {
                 let model = self.model.load_full();
                 self.blocks.rebalance(&model, &mut *self.records);

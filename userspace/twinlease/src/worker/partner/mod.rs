@@ -152,7 +152,7 @@ impl Desk {
             done += 1;
             self.work_off(task, now);
         }
-        done + self.owe() + self.offer(now)
+        done + self.owe(now) + self.offer(now)
     }
 
     fn work_off(&mut self, task: Task, now: AbsTime) {

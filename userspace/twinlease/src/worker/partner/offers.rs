@@ -2,7 +2,8 @@
 
 use super::Desk;
 use crate::partner::exchange::FromWorker;
-use failover::updates::{self, BNDUPD_LEN_MAX, Offer, Settled};
+use crate::worker::desk::Recorder;
+use failover::updates::{self, BNDUPD_LEN_MAX, Everything, Offer, Settled};
 use failover::{Owed, Round};
 use lease::AbsTime;
 use wire::ShardId;
@@ -10,6 +11,10 @@ use wire::failover::{Body, Container, FailoverMessage, TransactionId};
 
 /// BNDUPDs written in one turn: as many as clients' messages are answered.
 const OFFERS: u32 = 64;
+
+/// Bindings looked at in one turn for a partner that asks for everything: no more than the journal
+/// has room for.
+const OWED_SLICE: usize = 64;
 
 /// A round of having leases acknowledged.
 pub(super) struct Owing {
@@ -19,6 +24,8 @@ pub(super) struct Owing {
     told: usize,
     /// How many of them, from the first on, owe nothing any more.
     through: usize,
+    /// How far the look at the next shard's bindings has come.
+    cursor: u32,
 }
 
 impl Desk {
@@ -30,7 +37,10 @@ impl Desk {
         }
         let leeway = self.model.relationship();
         let leeway = leeway.and_then(|own| self.leeways.get(usize::from(own.index)));
-        if !leeway.is_some_and(|leeway| leeway.replicate) {
+        // What the partner asks for it gets in every state (RFC 8156 §7.6), also where nothing is
+        // sent unasked.
+        let is_asked = partner.owing.is_some();
+        if !is_asked && !leeway.is_some_and(|leeway| leeway.replicate) {
             return 0;
         }
         let most = partner.credit.min(OFFERS);
@@ -99,25 +109,35 @@ impl Desk {
             owed,
             told: 0,
             through: 0,
+            cursor: 0,
         });
     }
 
     /// Tells the next shard of a round, or looks whether it is through; the work it was.
-    pub(super) fn owe(&mut self) -> usize {
+    pub(super) fn owe(&mut self, now: AbsTime) -> usize {
         let Some(owing) = &mut self.partner.owing else {
             return 0;
         };
-        let owned = self.shards.owned();
-        if let Some(id) = owned.get(owing.told).copied() {
-            owing.told += 1;
-            let shard = self.shards.get_mut(id);
-            match owing.owed {
-                Owed::Unacked => shard.owe_unacked(),
-                Owed::All => shard.owe_all(&|link| self.model.is_partnered(link)),
+        if let Some(id) = self.shards.owned().get(owing.told).copied() {
+            if !self.appender.has_room() {
+                return 0;
+            }
+            let slice = (owing.cursor, OWED_SLICE);
+            let next = match owing.owed {
+                Owed::Unacked => {
+                    self.shards.get_mut(id).owe_unacked();
+                    None
+                }
+                Owed::All => self.owe_slice(id, slice, now),
+            };
+            if let Some(owing) = &mut self.partner.owing {
+                owing.told += usize::from(next.is_none());
+                owing.cursor = next.unwrap_or(0);
             }
             self.partner.unsent.insert(id);
             return 1;
         }
+        let owned = self.shards.owned();
         // Once told a shard only comes to owe less.
         let owes = |id: &ShardId| {
             self.shards
@@ -134,6 +154,28 @@ impl Desk {
         self.partner
             .post(self.appender.ticket(), FromWorker::Answered(round));
         1
+    }
+
+    fn owe_slice(&mut self, id: ShardId, slice: (u32, usize), now: AbsTime) -> Option<u32> {
+        let model = &self.model;
+        let own = model.relationship();
+        let leeway = own.and_then(|own| self.leeways.get(usize::from(own.index)));
+        let everything = Everything {
+            now,
+            mclt_secs: leeway.map_or(0, |leeway| leeway.mclt_secs),
+            is_partnered: &|link| model.is_partnered(link),
+        };
+        let mut recorder = Recorder {
+            appender: &mut self.appender,
+            held: &mut self.held,
+            handover: self.handover.as_deref_mut(),
+            model,
+            unsent: &mut self.partner.unsent,
+        };
+        let shard = self.shards.get_mut(id);
+        updates::owe_all(shard, slice, &everything, &mut |delta| {
+            recorder.record(delta)
+        })
     }
 
     /// The partner will answer nothing any more.

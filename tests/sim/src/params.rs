@@ -1,0 +1,62 @@
+//! What differs from run to run: drawn from the seed.
+
+use crate::mutation::Mutation;
+use crate::rng::Rng;
+use wire::{ShardId, shard_of};
+
+/// How many shards the clients are of: what happens between two shards happens between four.
+const SHARDS: usize = 4;
+
+#[derive(Clone, Debug)]
+pub struct Params {
+    pub clients: Vec<Vec<u8>>,
+    pub shard_ids: Vec<ShardId>,
+    pub mclt_secs: u32,
+    pub valid_secs: u32,
+    pub quarantine_secs: u32,
+    pub keepalive_secs: u32,
+    pub startup_secs: u32,
+    pub auto_partner_down_secs: Option<u32>,
+    pub max_unacked: u32,
+    /// Addresses of each of the two links.
+    pub addresses: u64,
+    /// 2 to this power prefixes of each link.
+    pub prefix_bits: u8,
+    /// Whether the operator may say what is not true, and clocks may jump.
+    pub lies: bool,
+    pub mutation: Option<Mutation>,
+    pub story: bool,
+}
+
+impl Params {
+    pub fn draw(rng: &mut Rng, mutation: Option<Mutation>, story: bool) -> Self {
+        let clients = rng.within(16, 41) as usize;
+        let shard_ids: Vec<ShardId> = (0..SHARDS as u8).map(ShardId).collect();
+        let mut duids = Vec::new();
+        let mut number = rng.next() as u32;
+        while duids.len() < clients {
+            number = number.wrapping_add(1);
+            let [a, b, c, d] = number.to_be_bytes();
+            let duid = vec![0, 3, 0, 1, a, b, c, d];
+            if shard_ids.contains(&shard_of(&duid)) {
+                duids.push(duid);
+            }
+        }
+        Self {
+            clients: duids,
+            shard_ids,
+            mclt_secs: rng.pick(&[20, 40, 60, 90]),
+            valid_secs: rng.pick(&[60, 120, 240, 400]),
+            quarantine_secs: rng.pick(&[30, 120]),
+            keepalive_secs: rng.pick(&[8, 15, 30]),
+            startup_secs: rng.pick(&[15, 30]),
+            auto_partner_down_secs: rng.pick(&[None, None, None, Some(60)]),
+            max_unacked: rng.pick(&[1, 4, 64]),
+            addresses: rng.pick(&[8, 12, 16, 24]),
+            prefix_bits: rng.pick(&[3, 4, 5]),
+            lies: rng.chance(150),
+            mutation,
+            story,
+        }
+    }
+}

@@ -1,0 +1,377 @@
+//! One of the two servers: the real shards, pools, engine and endpoint, and a disk that may crash.
+//!
+//! `clients` answers clients and ends leases, `partner` carries out what the endpoint says,
+//! `updates` exchanges binding updates, `blocks` the ownership of prefixes.
+
+mod blocks;
+pub mod clients;
+mod partner;
+mod places;
+mod updates;
+
+use crate::client::Millis;
+use crate::disk::{Disk, Ticket};
+use crate::mutation::Mutation;
+use crate::params::Params;
+use crate::rng::Rng;
+use engine::{
+    Adopting, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, PoolConfig, Relationship,
+};
+use failover::balance::Transfer;
+use failover::updates::Offer;
+use failover::{
+    ConnectionId, Effect, Endpoint, EndpointRecord, Monotonic, Now, Round, ServerState, Window,
+};
+use journal::{ControlDelta, Entry};
+use lease::{AbsTime, AllocationKey, BindingDelta, Lease, Leeway, LinkKey, PoolSpec, Role, Shard};
+use std::collections::{BTreeMap, VecDeque};
+use updates::Yielding;
+
+/// Key of the one relationship in the journal.
+const RELATIONSHIP: u64 = 1;
+
+/// Something that leaves a server.
+#[derive(Debug)]
+pub enum Out {
+    ToClient {
+        client: usize,
+        octets: Vec<u8>,
+    },
+    Dial,
+    ToPartner(ConnectionId, Vec<u8>),
+    Close(ConnectionId),
+    /// For the story.
+    Said(String),
+    /// The partner has acknowledged a lease until then, for this client.
+    Acknowledged(Lease, Vec<u8>, AbsTime),
+    /// Nobody holds the lease any more, here.
+    Forgotten(Lease),
+    /// Something that must not be.
+    Broken(String),
+}
+
+/// What waits until a part of the journal is durable.
+enum Held {
+    ToClient {
+        client: usize,
+        octets: Vec<u8>,
+    },
+    /// A BNDREPLY.
+    Answer(ConnectionId, Vec<u8>),
+    /// A BNDUPD.
+    Update(ConnectionId, Vec<u8>),
+    Release(Lease),
+}
+
+enum Sent {
+    Lease(Offer),
+    Block(Transfer),
+}
+
+/// A server: what outlives a crash, and what does not.
+pub struct Server {
+    pub index: usize,
+    pub role: Role,
+    params: Params,
+    pub disk: Disk,
+    /// Its clock is ahead of the true time by this many seconds.
+    pub ahead_secs: i64,
+    pub running: Option<Running>,
+    /// Counts its starts.
+    pub generation: u64,
+    pub out: Vec<Out>,
+}
+
+/// A server that runs.
+pub struct Running {
+    pub model: Model,
+    pub shards: Vec<Shard>,
+    pub endpoint: Endpoint,
+    pub leeway: Leeway,
+    /// The state that the leeway is of.
+    pub serves_as: ServerState,
+    /// Effects to be carried out, each with the endpoint's state at the time.
+    effects: VecDeque<(Effect, ServerState)>,
+    /// What stands behind a stored record waits for it.
+    blocked: Option<Ticket>,
+    held: VecDeque<(Ticket, Held)>,
+    window: Option<(ConnectionId, Window<Sent>)>,
+    round: Option<Round>,
+    /// Blocks to be told to the partner, each when its record is durable.
+    transfers: VecDeque<(Ticket, Transfer)>,
+    blocks_out: usize,
+    inbound: VecDeque<(ConnectionId, Vec<u8>)>,
+    yielding: Option<Yielding>,
+    ticks: u64,
+    /// Acknowledged times of ended leases, for [`Mutation::SkipReset`].
+    kept: BTreeMap<Lease, AbsTime>,
+}
+
+pub fn duid_of(index: usize) -> [u8; 4] {
+    [0, 3, 0, 1 + index as u8]
+}
+
+impl Server {
+    pub fn new(index: usize, params: &Params) -> Self {
+        Self {
+            index,
+            role: [Role::Primary, Role::Secondary][index],
+            params: params.clone(),
+            disk: Disk::default(),
+            ahead_secs: 0,
+            running: None,
+            generation: 0,
+            out: Vec::new(),
+        }
+    }
+
+    pub fn wall(&self, now: Millis) -> AbsTime {
+        let secs = 800_000_000 + (now / 1_000) as i64 + self.ahead_secs;
+        AbsTime(secs as u32)
+    }
+
+    fn now(&self, now: Millis) -> Now {
+        Now {
+            mono: Monotonic(now),
+            wall: self.wall(now),
+        }
+    }
+
+    /// Starts with what is on disk: as the program recovers.
+    ///
+    /// # Errors
+    /// The disk holds what it cannot hold.
+    pub fn start(&mut self, now: Millis) -> Result<(), String> {
+        let model = self.params.model(self.index, self.role);
+        let mut shards = self.params.shards();
+        let mut stored = None;
+        let mut ownership = Vec::new();
+        let mut at = 0;
+        while at < self.disk.log().len() {
+            let (entry, len) =
+                Entry::decode(&self.disk.log()[at..]).map_err(|error| error.to_string())?;
+            at += len;
+            match entry {
+                Entry::Binding(delta) => {
+                    engine::restore(shard_mut(&mut shards, delta.shard()), &delta)
+                }
+                Entry::Control(ControlDelta::Relationship { state, .. }) => {
+                    stored =
+                        Some(EndpointRecord::decode(state).map_err(|error| error.to_string())?);
+                }
+                Entry::Control(ControlDelta::Ownership { block, backup }) => {
+                    ownership.push((block, backup));
+                }
+            }
+        }
+        shards.iter_mut().for_each(Shard::presume_sent);
+        let mut conflicting = Vec::new();
+        for which in [Adopting::Foreign, Adopting::Own] {
+            for shard in &mut shards {
+                engine::adopt(&model, shard, which, &mut |delta| {
+                    conflicting.push(format!("{delta:?}"));
+                });
+            }
+        }
+        if !conflicting.is_empty() {
+            return Err(format!(
+                "two bindings of one lease in the journal: {conflicting:?}"
+            ));
+        }
+        for (block, backup) in ownership {
+            let side = if backup {
+                Role::Secondary
+            } else {
+                Role::Primary
+            };
+            for served in model.pools() {
+                served.pool().restore_block(block, side);
+            }
+        }
+        let config = self.params.config(self.role, &model);
+        let now = self.now(now);
+        let endpoint = Endpoint::new(config, stored, now).map_err(|error| error.to_string())?;
+        self.generation += 1;
+        self.running = Some(Running {
+            model,
+            shards,
+            leeway: Leeway::startup(self.role, self.params.mclt_secs),
+            serves_as: endpoint.state(),
+            endpoint,
+            effects: VecDeque::new(),
+            blocked: None,
+            held: VecDeque::new(),
+            window: None,
+            round: None,
+            transfers: VecDeque::new(),
+            blocks_out: 0,
+            inbound: VecDeque::new(),
+            yielding: None,
+            ticks: 0,
+            kept: BTreeMap::new(),
+        });
+        self.tell_endpoint(failover::Event::Tick, now);
+        Ok(())
+    }
+
+    /// Stops at once, wherever it is.
+    ///
+    /// # Errors
+    /// The disk lost what was acknowledged.
+    pub fn crash(&mut self, rng: &mut Rng) -> Result<(), String> {
+        self.running = None;
+        self.out.clear();
+        self.disk.crash(rng)
+    }
+
+    /// A write has ended: what waited for it happens.
+    pub fn written(&mut self, now: Millis) {
+        self.disk.end_write();
+        let now = self.now(now);
+        self.carry_out(now);
+        while let Some(running) = &mut self.running
+            && let Some((ticket, _)) = running.held.front()
+            && *ticket <= self.disk.durable()
+            && let Some((ticket, held)) = running.held.pop_front()
+        {
+            self.let_go(ticket, held, now);
+        }
+        self.go_on(now);
+    }
+
+    fn let_go(&mut self, ticket: Ticket, held: Held, now: Now) {
+        let Some(running) = &mut self.running else {
+            return;
+        };
+        match held {
+            Held::ToClient { client, octets } => {
+                self.disk.tell(ticket);
+                self.out.push(Out::ToClient { client, octets });
+            }
+            Held::Answer(connection, octets) | Held::Update(connection, octets) => {
+                self.disk.tell(ticket);
+                self.send_frame(connection, octets, now);
+            }
+            Held::Release(lease) => running.model.release(lease),
+        }
+    }
+
+    /// Holds something until all that was appended is durable.
+    fn hold(&mut self, held: Held, now: Now) {
+        let ticket = self.disk.ticket();
+        let hurries = match held {
+            Held::ToClient { .. } => Some(Mutation::AnswerBeforeCommit),
+            Held::Answer(..) => Some(Mutation::AckBeforeStore),
+            Held::Update(..) | Held::Release(_) => None,
+        };
+        let is_hurried = hurries.is_some() && self.params.mutation == hurries;
+        if ticket <= self.disk.durable() || is_hurried {
+            self.let_go(ticket, held, now);
+        } else if let Some(running) = &mut self.running {
+            running.held.push_back((ticket, held));
+        }
+    }
+
+    fn say(&mut self, what: impl FnOnce() -> String) {
+        if self.params.story {
+            self.out.push(Out::Said(what()));
+        }
+    }
+}
+
+/// What a server writes down of a change to a lease.
+///
+/// A delegated prefix that comes back is the primary's, whatever it was: recorded before its end
+/// is, so that no crash leaves it without holder and with its old owner.
+fn record(disk: &mut Disk, model: &Model, delta: &BindingDelta<'_>) {
+    if let BindingDelta::Remove { lease, .. } = delta
+        && model
+            .pool_of(*lease)
+            .is_some_and(|p| p.pool().side().is_some())
+    {
+        disk.append(&Entry::Control(ControlDelta::Ownership {
+            block: *lease,
+            backup: false,
+        }));
+    }
+    disk.append(&Entry::Binding(*delta));
+}
+
+fn shard_mut(shards: &mut [Shard], id: wire::ShardId) -> &mut Shard {
+    let mut found = shards.iter_mut();
+    found
+        .find(|shard| shard.id() == id)
+        .expect("clients are of the simulated shards only")
+}
+
+impl Params {
+    /// The shards that the clients are of.
+    fn shards(&self) -> Vec<Shard> {
+        self.shard_ids.iter().map(|id| Shard::new(*id, 7)).collect()
+    }
+
+    fn model(&self, index: usize, role: Role) -> Model {
+        let link = |number: u16| {
+            let (addresses, prefixes) = self.pools(number);
+            LinkSpec {
+                name: format!("link{number}"),
+                interface: Some(InterfaceId(number)),
+                lifetimes: Some(Lifetimes {
+                    preferred_secs: self.valid_secs * 3 / 4,
+                    valid_secs: self.valid_secs,
+                }),
+                pools: vec![PoolConfig::new(addresses), PoolConfig::new(prefixes)],
+                relationship: Some(Relationship {
+                    index: 0,
+                    role,
+                    mclt_secs: self.mclt_secs,
+                }),
+                ..LinkSpec::default()
+            }
+        };
+        ModelBuilder::new(&duid_of(index), AllocationKey::new([3; 16]))
+            .quarantine_secs(self.quarantine_secs)
+            .link(link(0))
+            .link(link(1))
+            .build()
+            .expect("a model")
+    }
+
+    fn pools(&self, link: u16) -> (PoolSpec, PoolSpec) {
+        let base = 0x2001_0db8_u128 << 96 | u128::from(link) << 64;
+        let ip = |n: u64| core::net::Ipv6Addr::from_bits(base | u128::from(n));
+        let addresses = PoolSpec::addresses(ip(0x1000), ip(0x1000 + self.addresses - 1));
+        let prefixes = Lease {
+            addr: 0x2001_0db8_8000_u128 << 80 | u128::from(link) << 72,
+            len: 64 - self.prefix_bits,
+        };
+        (
+            addresses.expect("a range"),
+            PoolSpec::prefixes(prefixes, 64).expect("a pool"),
+        )
+    }
+
+    fn config(&self, role: Role, model: &Model) -> failover::Config {
+        let mut digest = failover::ConfigDigest::default();
+        for (number, link) in (0..).zip(model.links()) {
+            let key: LinkKey = link.key();
+            digest.add_link(key);
+            let (addresses, prefixes) = self.pools(number);
+            digest.add_pool(key, &addresses);
+            digest.add_pool(key, &prefixes);
+        }
+        failover::Config {
+            name: "pair".into(),
+            role,
+            mclt_secs: self.mclt_secs,
+            keepalive_secs: self.keepalive_secs,
+            max_unacked: self.max_unacked,
+            startup_secs: self.startup_secs,
+            auto_partner_down_secs: self.auto_partner_down_secs,
+            serve_without_partner: false,
+            connect_retry_secs: 3,
+            longest_valid_secs: self.valid_secs,
+            digest,
+        }
+    }
+}

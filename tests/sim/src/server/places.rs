@@ -1,0 +1,26 @@
+//! Where the relationship's leases are, out of the model.
+
+use engine::Model;
+use failover::updates::Places;
+use lease::{Lease, LinkKey};
+use wire::{Duid, IaKind, ShardId};
+
+pub struct InModel<'a> {
+    pub model: &'a Model,
+    /// The client of the update.
+    pub duid: Duid<'a>,
+}
+
+impl Places for InModel<'_> {
+    fn link_of(&self, lease: Lease, kind: IaKind) -> Option<LinkKey> {
+        self.model.partnered_link_of(lease, kind)
+    }
+
+    fn take(&self, shard: ShardId, lease: Lease) -> bool {
+        self.model.take_for(shard, self.duid, lease)
+    }
+
+    fn is_taken(&self, lease: Lease) -> bool {
+        self.model.is_taken_from(self.duid, lease)
+    }
+}

@@ -1,0 +1,236 @@
+//! Binding updates: sent out of the shards' marks, received strictly one after the other.
+
+use super::places::InModel;
+use super::{Held, Out, Running, Sent, Server, record};
+use crate::disk::Ticket;
+use crate::mutation::Mutation;
+use failover::reconcile::Rejection;
+use failover::updates::{
+    BNDUPD_LEN_MAX, LeaseUpdate, Premises, Settled, Yielded, client_of, offer, receive, settle,
+    yield_lease,
+};
+use failover::{ConnectionId, Now};
+use lease::{BindingDelta, Lease};
+use wire::failover::{Body, ClientData, Container, FailoverMessage, TransactionId};
+use wire::shard_of;
+
+/// The update in front waits for leases that other shards have given up for it.
+pub struct Yielding {
+    until: Ticket,
+    yielded: Vec<Lease>,
+    refused: Vec<(Lease, Rejection)>,
+}
+
+impl Server {
+    /// Sends what the partner has not acknowledged, as far as the window goes. An update leaves when
+    /// what it tells is on disk: a crash must not take back what the partner has built on.
+    pub(super) fn send_updates(&mut self, now: Now) {
+        while let Some(frame) = self.next_block(now).or_else(|| self.next_update(now)) {
+            let Some((connection, _)) = self.running.as_ref().and_then(|r| r.window.as_ref())
+            else {
+                return;
+            };
+            self.hold(Held::Update(*connection, frame), now);
+        }
+    }
+
+    fn next_update(&mut self, now: Now) -> Option<Vec<u8>> {
+        let running = self.running.as_mut()?;
+        let (_, window) = running.window.as_mut().filter(|(_, w)| w.room() > 0)?;
+        let may = running.leeway.replicate;
+        let mut buffer = [0; BNDUPD_LEN_MAX];
+        let mut shards = running.shards.iter_mut();
+        let (len, offer) = shards.find_map(|shard| {
+            let wants = may || shard.unacked().owed > 0;
+            // The id is known when the window has the update.
+            let none = TransactionId::new(0);
+            wants.then(|| offer(shard, none, now.wall, &mut buffer).expect("room"))?
+        })?;
+        let id = window.send(Sent::Lease(offer), now.mono).ok()?;
+        let mut frame = buffer[..len].to_vec();
+        frame[3..6].copy_from_slice(&id.octets());
+        self.say(|| format!("BNDUPD {} {:?}", offer.lease, offer.status));
+        Some(frame)
+    }
+
+    /// Takes the partner's updates and answers as they came.
+    pub(super) fn work_inbound(&mut self, now: Now) {
+        while let Some(running) = &mut self.running {
+            let waits = running.yielding.as_ref();
+            if waits.is_some_and(|y| y.until > self.disk.durable()) {
+                return;
+            }
+            let Some((connection, frame)) = running.inbound.pop_front() else {
+                return;
+            };
+            if !self.work_frame(connection, &frame, now) {
+                if let Some(running) = &mut self.running {
+                    running.inbound.push_front((connection, frame));
+                }
+                return;
+            }
+        }
+    }
+
+    /// Whether the frame is done with.
+    fn work_frame(&mut self, connection: ConnectionId, frame: &[u8], now: Now) -> bool {
+        let message = FailoverMessage::parse(frame).expect("read before");
+        let id = message.transaction_id;
+        match message.body().expect("read before") {
+            Body::Bndupd(Container::Client(data)) => {
+                return self.work_update(connection, id, &data, frame.len(), now);
+            }
+            Body::Bndupd(Container::Prefix(prefix)) => {
+                self.work_block(connection, id, &prefix, now);
+            }
+            Body::Bndreply(container) => self.work_reply(connection, id, &container, now),
+            _ => {}
+        }
+        true
+    }
+
+    fn work_update(
+        &mut self,
+        connection: ConnectionId,
+        id: TransactionId,
+        data: &ClientData<'_>,
+        len: usize,
+        now: Now,
+    ) -> bool {
+        let role = self.role;
+        let Some(running) = &mut self.running else {
+            return true;
+        };
+        let Running {
+            model,
+            shards,
+            yielding,
+            ..
+        } = running;
+        let (yielded, refused) = match yielding.take() {
+            Some(waited) => (waited.yielded, waited.refused),
+            None => (Vec::new(), Vec::new()),
+        };
+        let duid = client_of(data).expect("the partner names the client");
+        let places = InModel { model, duid };
+        let premises = Premises {
+            role,
+            now: now.wall,
+            places: &places,
+            yielded: &yielded,
+            refused: &refused,
+        };
+        let id_of = shard_of(duid.octets());
+        let of = shards
+            .iter()
+            .position(|shard| shard.id() == id_of)
+            .unwrap_or(0);
+        let mut buffer = vec![0; len + 256];
+        let disk = &mut self.disk;
+        let mut emit = |delta: &BindingDelta<'_>| record(disk, model, delta);
+        let outcome = receive(&mut shards[of], &premises, id, data, &mut buffer, &mut emit)
+            .expect("room for an answer");
+        if !outcome.elsewhere.is_empty() {
+            let (mut yielded, mut refused) = (yielded.clone(), refused.clone());
+            for lease in data.leases() {
+                let base_time = data.client.base_time.unwrap_or(0);
+                let Ok(update) = LeaseUpdate::read(&lease, base_time) else {
+                    continue;
+                };
+                if !outcome.elsewhere.contains(&update.lease) {
+                    continue;
+                }
+                for shard in shards.iter_mut() {
+                    match yield_lease(shard, &premises, &update, &mut emit) {
+                        Yielded::NotHere => {}
+                        Yielded::Given => yielded.push(update.lease),
+                        Yielded::Refused(why) => refused.push((update.lease, why)),
+                    }
+                }
+            }
+            // A lease that no shard has is on its way back to its pool: it is there with the next
+            // commit.
+            let until = self.disk.ticket();
+            let is_still = until <= self.disk.durable() && yielded.is_empty() && refused.is_empty();
+            if is_still {
+                let leases = &outcome.elsewhere;
+                let what = format!("{leases:?} taken in their pools and held by nobody");
+                self.out.push(Out::Broken(what));
+                return true;
+            }
+            running.yielding = Some(Yielding {
+                until,
+                yielded,
+                refused,
+            });
+            return until <= self.disk.durable()
+                && self.work_update(connection, id, data, len, now);
+        }
+        buffer.truncate(outcome.reply_len);
+        if self.params.story {
+            for lease in data.leases() {
+                let status = lease.options.binding_status;
+                self.say(|| {
+                    format!(
+                        "took BNDUPD {:?} status {status:?}: {:?}",
+                        lease.leased, outcome.rejected
+                    )
+                });
+            }
+        }
+        self.hold(Held::Answer(connection, buffer), now);
+        for lease in outcome.freed {
+            self.forget(lease, now);
+        }
+        true
+    }
+
+    fn work_reply(
+        &mut self,
+        connection: ConnectionId,
+        id: TransactionId,
+        container: &Container<'_>,
+        now: Now,
+    ) {
+        let Some(running) = &mut self.running else {
+            return;
+        };
+        let window = running.window.as_mut().filter(|(c, _)| *c == connection);
+        match (window.and_then(|(_, w)| w.answer(id)), container) {
+            (Some(Sent::Lease(offer)), Container::Client(data)) => {
+                let shard = super::shard_mut(&mut running.shards, offer.shard);
+                let kept = shard
+                    .by_lease(offer.lease)
+                    .map(|(_, r)| r.partner.acked_partner_lifetime);
+                let disk = &mut self.disk;
+                let settled = settle(shard, &offer, data, &mut |delta| {
+                    record(disk, &running.model, delta);
+                });
+                for lease in data.leases().filter(|lease| lease.rejection().is_none()) {
+                    let until = lease.options.partner_lifetime_sent;
+                    let duid = data.client.client_id;
+                    if let (Some(until), Some(duid), None) = (until, duid, data.rejection()) {
+                        self.out.push(Out::Acknowledged(
+                            offer.lease,
+                            duid.octets().to_vec(),
+                            lease::AbsTime(until),
+                        ));
+                    }
+                }
+                if let Settled::Available(lease) = settled {
+                    if let Some(kept) = kept
+                        && self.params.mutation == Some(Mutation::SkipReset)
+                    {
+                        running.kept.insert(lease, kept);
+                    }
+                    self.forget(lease, now);
+                }
+                self.say(|| format!("BNDREPLY {} {settled:?}", offer.lease));
+            }
+            (Some(Sent::Block(transfer)), Container::Prefix(prefix)) => {
+                self.block_answered(transfer, prefix, now);
+            }
+            _ => {}
+        }
+    }
+}
