@@ -34,13 +34,10 @@ fn lease(text: &str, len: u8) -> Lease {
 /// A dense pool of few addresses, one of prefixes, and a link with a sparse pool; `number` cuts the
 /// prefixes in another way.
 fn builder(number: u8) -> ModelBuilder {
-    let pool = |spec| PoolConfig {
-        spec,
-        lifetimes: None,
-    };
-    let addresses = |from, to| pool(PoolSpec::addresses(ip(from), ip(to)).expect("a range"));
+    let addresses =
+        |from, to| PoolConfig::new(PoolSpec::addresses(ip(from), ip(to)).expect("a range"));
     let prefixes = |text, len, delegated| {
-        pool(PoolSpec::prefixes(lease(text, len), delegated).expect("a prefix pool"))
+        PoolConfig::new(PoolSpec::prefixes(lease(text, len), delegated).expect("a prefix pool"))
     };
     let access = LinkSpec {
         name: "access".to_owned(),
@@ -61,7 +58,7 @@ fn builder(number: u8) -> ModelBuilder {
         name: "wide".to_owned(),
         link_addresses: vec![lease("2001:db8:2::", 64)],
         pools: vec![
-            pool(
+            PoolConfig::new(
                 PoolSpec::addresses(ip("2001:db8:2::"), ip("2001:db8:2::ffff:ffff:ffff:ffff"))
                     .expect("a /64"),
             ),
@@ -159,17 +156,23 @@ impl Server {
     }
 
     fn commit(&mut self) {
-        for (_, lease) in self.pending.drain(..) {
-            if let Some(handover) = &mut self.handover {
-                handover.release(lease);
+        let pending = std::mem::take(&mut self.pending);
+        for (place, (id, lease)) in pending.iter().enumerate() {
+            let is_last = pending[place + 1..].iter().all(|(_, later)| later != lease);
+            if let Some(handover) = &mut self.handover
+                && is_last
+            {
+                handover.release_ended(&self.shards[&id.0], *lease);
             }
-            self.model.release(lease);
+            self.model.release(*lease);
         }
     }
 
     /// Begins a change of the model or, if one is under way, ends it.
     fn reload(&mut self, number: u8) {
         self.changed = true;
+        // No worker switches while a lease that waits for a commit is bound again.
+        self.commit();
         if let Some(mut handover) = self.handover.take() {
             for shard in self.shards.values() {
                 assert_eq!(handover.walk(shard, 0, usize::MAX), None);

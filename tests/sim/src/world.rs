@@ -84,7 +84,7 @@ pub struct World {
 /// What happened in a run.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Faults of [`Fault`].
+    /// Faults of `Fault`.
     pub faults: u64,
     /// Datagrams that were lost or came twice.
     pub datagrams: u64,

@@ -69,6 +69,19 @@ impl Handover {
         self.take(shard, lease, false);
     }
 
+    /// As [`release`](Self::release), for a lease whose end in `shard` is committed and which no
+    /// later end is to be committed for: unless it is bound again by then, as a client may have
+    /// back what is reserved for it, or what a sparse pool leads it to, before that.
+    ///
+    /// A model must not be switched to while a lease waits for a commit and is bound again, or
+    /// waits twice: the commit would free in it what is taken in it once.
+    pub fn release_ended(&mut self, shard: &Shard, lease: Lease) {
+        let again = shard.by_lease(lease);
+        if again.is_none_or(|(_, record)| is_reserved_for(&self.next, &record)) {
+            self.release(lease);
+        }
+    }
+
     /// As [`Model::release`], for what this handover took. Before the old model's release: whoever
     /// takes the lease there next must find it free here too.
     pub fn release(&mut self, lease: Lease) {

@@ -67,7 +67,7 @@ fn one_relationship_is_served_and_a_second_refused() {
         let (code, out, err) = twinlease(&[command, "--config", path]);
         assert_eq!((code, out.as_str()), (Some(1), ""), "{command}: {err}");
         assert!(
-            err.contains("this version serves one [[failover]]"),
+            err.contains("failover[1]: a server has one relationship at most"),
             "{err}"
         );
     }

@@ -52,11 +52,6 @@ pub(super) fn check(file: &Path, out: &mut dyn Write) -> anyhow::Result<()> {
 pub(super) fn load(file: &Path) -> anyhow::Result<(Config, Report)> {
     let cores = allowed_cores().context("cannot tell on which cores this process may run")?;
     match config::load(file, &cores) {
-        Ok((config, _)) if config.failover.len() > 1 => bail!(
-            "{}: this version serves one [[failover]]; put the links of the others into it, or \
-             serve them by another server",
-            shown(file)
-        ),
         Ok(loaded) => Ok(loaded),
         Err(report) => {
             complain_of(&report);

@@ -21,12 +21,11 @@ const CHANGE_MAX: Duration = Duration::from_secs(30);
 /// `twinlease leases list`: one page in memory at a time.
 pub(super) async fn list(args: &ListArgs) -> anyhow::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    if !args.json {
-        writeln!(out, "{}", lease_header())?;
-    }
+    let header = (!args.json).then(lease_header);
     pages(
         &args.server,
         &query(args),
+        header,
         &mut out,
         |out, lease| match args.json {
             true => json_line(out, lease),
@@ -39,12 +38,11 @@ pub(super) async fn list(args: &ListArgs) -> anyhow::Result<()> {
 /// `twinlease leases export`.
 pub(super) async fn export(args: &ExportArgs) -> anyhow::Result<()> {
     let mut out = io::BufWriter::new(io::stdout().lock());
-    if args.format == ExportFormat::Csv {
-        writeln!(out, "{CSV_HEADER}")?;
-    }
+    let header = (args.format == ExportFormat::Csv).then(|| CSV_HEADER.to_owned());
     pages(
         &args.list.server,
         &query(&args.list),
+        header,
         &mut out,
         |out, lease| match args.format {
             ExportFormat::Json => json_line(out, lease),
@@ -54,9 +52,11 @@ pub(super) async fn export(args: &ExportArgs) -> anyhow::Result<()> {
     .await
 }
 
+/// The header is written when the server has answered: without one there is nothing to show.
 async fn pages<W: Write>(
     server: &ServerArgs,
     query: &str,
+    mut header: Option<String>,
     out: &mut W,
     mut each: impl FnMut(&mut W, &BindingView) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
@@ -67,6 +67,9 @@ async fn pages<W: Write>(
             None => client.get(query).await?,
             Some(from) => client.get(&format!("{query}&from={from}")).await?,
         };
+        if let Some(header) = header.take() {
+            writeln!(out, "{header}")?;
+        }
         for lease in &page.leases {
             each(out, lease)?;
         }

@@ -219,9 +219,11 @@ impl Desk {
             self.counters.replies.of(held.msg_type.0).add(1);
             delivered += 1;
         }
-        while let Some(lease) = self.held.next_position(committed) {
-            if let Some(handover) = &mut self.handover {
-                handover.release(lease);
+        while let Some((shard, lease)) = self.held.next_position(committed) {
+            if let Some(handover) = &mut self.handover
+                && !self.held.keeps(lease)
+            {
+                handover.release_ended(self.shards.get_mut(shard), lease);
             }
             self.model.release(lease);
             delivered += 1;

@@ -3,7 +3,8 @@
 use super::desk::Desk;
 use super::gate::Gate;
 use engine::{Handover, Model};
-use lease::{BindingDelta, Lease};
+use lease::{BindingDelta, Lease, Shard};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
@@ -48,7 +49,12 @@ impl HandoverWalk {
         self.handover.next()
     }
 
-    /// A lease whose end is committed.
+    /// A lease whose end in this shard is committed, and for which no other waits.
+    pub fn release_ended(&mut self, shard: &Shard, lease: Lease) {
+        self.handover.release_ended(shard, lease);
+    }
+
+    /// A lease that is kept for the partner no more.
     pub fn release(&mut self, lease: Lease) {
         self.handover.release(lease);
     }
@@ -95,12 +101,23 @@ impl Desk {
         1
     }
 
+    /// Whether nothing that waits for a commit is bound again, or waits twice; see
+    /// [`Handover::release_ended`]. If not, the next try finds it committed.
+    fn is_settled(&self) -> bool {
+        let mut seen = HashSet::new();
+        self.held.positions().all(|(id, lease)| {
+            let bound = self.shards.get(id).is_some_and(|shard| shard.holds(lease));
+            !bound && seen.insert(lease)
+        })
+    }
+
     /// Changes the model between two decisions, together with all other workers or not at all.
     pub fn switch(&mut self, switch: Switch) {
-        let ready = self
+        let through = self
             .handover
             .as_ref()
             .is_some_and(|walk| walk.walked.is_none());
+        let ready = through && self.is_settled();
         let passed = ready && switch.gate.pass(switch.patience);
         if passed && let Some(walk) = self.handover.take() {
             self.model = Arc::clone(walk.handover.next());

@@ -44,16 +44,21 @@ impl Held {
             .map(|(_, shard, lease)| (*shard, *lease))
     }
 
+    /// Whether the lease is kept from its pool.
+    pub fn keeps(&self, lease: Lease) -> bool {
+        self.positions.iter().any(|(.., kept)| *kept == lease)
+    }
+
     /// The next reply that may go, if any.
     pub fn next_reply(&mut self, committed: Ticket) -> Option<HeldReply> {
         self.replies.pop_front_if(|held| held.ticket <= committed)
     }
 
-    /// The next position that may go back to its pool, if any.
-    pub fn next_position(&mut self, committed: Ticket) -> Option<Lease> {
+    /// The next position that may go back to its pool, if any, and the shard it was bound in.
+    pub fn next_position(&mut self, committed: Ticket) -> Option<(ShardId, Lease)> {
         self.positions
             .pop_front_if(|(ticket, ..)| *ticket <= committed)
-            .map(|(.., lease)| lease)
+            .map(|(_, shard, lease)| (shard, lease))
     }
 
     /// Calls `answer` when `ticket` is committed, after the positions of then are free again.
@@ -106,9 +111,11 @@ mod tests {
         assert!(!held.is_due(Ticket(2)));
         assert_eq!(held.next_position(Ticket(2)), None);
         assert!(held.is_due(Ticket(4)));
-        assert_eq!(held.next_position(Ticket(4)), Some(lease(1)));
+        assert!(held.keeps(lease(1)));
+        assert_eq!(held.next_position(Ticket(4)), Some((ShardId(0), lease(1))));
+        assert!(!held.keeps(lease(1)));
         assert_eq!(held.next_position(Ticket(4)), None);
-        assert_eq!(held.next_position(Ticket(5)), Some(lease(2)));
+        assert_eq!(held.next_position(Ticket(5)), Some((ShardId(0), lease(2))));
         assert!(!held.is_due(Ticket(u64::MAX)));
     }
 }

@@ -2,7 +2,7 @@
 //! connection, the journal's lane and the workers, which carry out.
 //!
 //! [`Relationship`] is synchronous: it is told what has happened and does what can be done without
-//! waiting; [`run`](task::run) waits for it. Effects are carried out in their order, and what stands
+//! waiting; the module `task` waits for it. Effects are carried out in their order, and what stands
 //! behind a record waits until that is on disk (RFC 8156 §6.3). Bindings pass by the endpoint: a
 //! BNDUPD goes to the worker of its client, a BNDREPLY to the worker of the offer.
 

@@ -73,7 +73,7 @@ impl Handle {
         self.lock().connections.len()
     }
 
-    /// See [`Relationship::partner_down`].
+    /// See `Relationship::partner_down`.
     ///
     /// # Errors
     /// [`OrderRefused`].

@@ -157,7 +157,7 @@ impl Side {
             }
             work += self.desk.hand_over_to_control();
             let committed = self.desk.appender.committed();
-            while let Some(lease) = self.desk.held.next_position(committed) {
+            while let Some((_, lease)) = self.desk.held.next_position(committed) {
                 self.desk.model.release(lease);
             }
             while let Ok((worker, message)) = self.from_worker.try_recv() {
