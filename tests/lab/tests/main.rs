@@ -5,6 +5,8 @@
 mod common;
 /// A row of the protocol digest after the other, against one server.
 mod conformance;
+/// What `doctor` says of the lab.
+mod doctor;
 /// Release, Decline, Confirm, Information-request, rapid commit, by the lab's own client.
 mod exchanges;
 /// Datagrams and configs that are not as they should be, and a second server.

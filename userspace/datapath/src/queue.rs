@@ -36,6 +36,18 @@ pub(crate) struct Queue {
     pub endpoints: Vec<Endpoint>,
 }
 
+/// How the frames of a queue are shared out among so many workers.
+pub(crate) fn partition(workers: usize) -> Partition {
+    let each = (TRANSMIT_FRAMES / workers as u32)
+        .clamp(*TRANSMIT_EACH.start(), *TRANSMIT_EACH.end())
+        .next_power_of_two();
+    Partition {
+        receive: RECEIVE_FRAMES,
+        transmit_each: each,
+        workers: workers as u32,
+    }
+}
+
 /// What the ports of a queue need to know of their interface.
 #[derive(Clone)]
 pub(crate) struct PortFacts {
@@ -57,15 +69,7 @@ impl Queue {
         workers: usize,
         zero_copy: bool,
     ) -> io::Result<Self> {
-        let each = (TRANSMIT_FRAMES / workers as u32)
-            .clamp(*TRANSMIT_EACH.start(), *TRANSMIT_EACH.end())
-            .next_power_of_two();
-        let partition = Partition {
-            receive: RECEIVE_FRAMES,
-            transmit_each: each,
-            workers: workers as u32,
-        };
-        let umem = Arc::new(Umem::new(umem_id, partition)?);
+        let umem = Arc::new(Umem::new(umem_id, partition(workers))?);
         let begin = Instant::now();
         let (owned, endpoints) = loop {
             match open_queue(&umem, ifindex, id, zero_copy) {

@@ -190,6 +190,16 @@ pub(crate) fn is_running(socket: BorrowedFd<'_>, name: InterfaceName) -> io::Res
     Ok(flags & libc::IFF_UP != 0 && flags & libc::IFF_RUNNING != 0)
 }
 
+/// `adjtimex(2)`, asking only: whether the clock is kept synchronised by anything, and the
+/// estimated error in microseconds.
+pub(crate) fn clock_state() -> io::Result<(bool, i64)> {
+    // SAFETY: integers and padding, for which zeros are values; no mode is set, so nothing changes.
+    let mut timex: libc::timex = unsafe { mem::zeroed() };
+    // SAFETY: the pointer is that of one live structure, which the kernel writes whole.
+    check(unsafe { libc::adjtimex(&mut timex) })?;
+    Ok((timex.status & libc::STA_UNSYNC == 0, timex.esterror))
+}
+
 /// What an ethtool request reads and writes, its command first.
 ///
 /// # Safety
@@ -247,6 +257,26 @@ impl Channels {
 
 // SAFETY: nine integers, as the kernel has them.
 unsafe impl Ethtool for Channels {}
+
+/// `struct ethtool_value`: a setting or a set of flags.
+#[derive(Clone, Copy)]
+#[repr(C)]
+pub(crate) struct EthtoolValue {
+    command: u32,
+    /// What the command asks for.
+    pub data: u32,
+}
+
+impl EthtoolValue {
+    /// `ETHTOOL_GFLAGS`.
+    pub(crate) const FLAGS: Self = Self {
+        command: 0x25,
+        data: 0,
+    };
+}
+
+// SAFETY: two integers, as the kernel has them.
+unsafe impl Ethtool for EthtoolValue {}
 
 /// `ioctl(SIOCETHTOOL)`.
 pub(crate) fn ethtool<T: Ethtool>(

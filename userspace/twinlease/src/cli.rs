@@ -3,6 +3,7 @@
 //! Exit codes: 0, 1 for an error told on stderr, 2 for a command line that is wrong.
 
 mod commands;
+mod doctor;
 mod failover;
 mod leases;
 #[cfg(test)]
@@ -64,6 +65,20 @@ pub enum Command {
         /// The config file.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
+    },
+    /// Tell whether this machine is fit for a config: kernel, rights, clock, cores, memory,
+    /// interfaces, disk; and what to do about what is not. Fails if anything is unfit.
+    Doctor {
+        /// The config file.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// Open the interfaces as `run` would, and tell how a packet went round: this takes DHCPv6
+        /// packets from whoever serves there, for less than a second.
+        #[arg(long)]
+        try_interfaces: bool,
+        /// As JSON on one line.
+        #[arg(long)]
+        json: bool,
     },
     /// Show interfaces, workers, pools, journal and drops of the running server.
     Status {
@@ -324,6 +339,11 @@ fn execute(command: Command) -> anyhow::Result<()> {
             accept_damage,
         } => commands::run(&config, accept_damage),
         Command::Check { config } => commands::check(&config, &mut io::stdout().lock()),
+        Command::Doctor {
+            config,
+            try_interfaces,
+            json,
+        } => doctor::doctor(&config, try_interfaces, json),
         Command::Status { json, server } => in_runtime(commands::status(&server, json)),
         Command::Why(args) => in_runtime(why::why(&args)),
         Command::Reload { json, server } => in_runtime(commands::reload(&server, json)),

@@ -6,6 +6,7 @@ pub mod config;
 pub mod control;
 pub mod control_lane;
 pub mod counters;
+pub mod doctor;
 pub mod import;
 pub mod live;
 pub mod logging;
