@@ -4,9 +4,6 @@
 //! many datagrams as a worker takes at once; building datagrams, releases and bookkeeping are not.
 //! No client comes twice in a row, so what is known of it is cold, as it is in a server.
 
-mod clients;
-mod network;
-
 use std::hint::black_box;
 use std::path::Path;
 use std::time::{Duration, Instant};
@@ -14,11 +11,16 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use criterion::Criterion;
 
-use self::clients::{Path as ClientPath, Random};
-use self::network::{Network, Sort};
+use network::{Network, Path as ClientPath, Random, Size, Sort};
 
-/// Bindings in the table while anything is measured.
-const BINDINGS: usize = 1_000_000;
+use crate::alloc;
+
+/// While anything is measured; `bench/network` says why these.
+const SIZE: Size = Size {
+    bindings: 1_000_000,
+    spare: 100_000,
+    waiting: 50_000,
+};
 const SAMPLES: usize = 40;
 const WARM_UP: Duration = Duration::from_millis(500);
 const MEASUREMENT: Duration = Duration::from_secs(2);
@@ -52,8 +54,7 @@ const SCENARIOS: [(&str, ClientPath, Sort); 9] = [
 ///
 /// If a message goes unanswered or the measurements cannot be read back.
 pub fn run() -> anyhow::Result<Vec<(&'static str, f64)>> {
-    let mut network = Network::new()?;
-    network.fill(BINDINGS)?;
+    let mut network = Network::new(SIZE)?;
     let huge_page_mb = huge_page_mb();
     let dir = tempfile::tempdir()?;
     let mut criterion = Criterion::default()
@@ -63,9 +64,19 @@ pub fn run() -> anyhow::Result<Vec<(&'static str, f64)>> {
         .warm_up_time(WARM_UP)
         .measurement_time(MEASUREMENT);
     let mut figures = Vec::new();
+    let mut allocations = 0;
     for (name, path, sort) in SCENARIOS {
         criterion.bench_function(name, |bencher| {
-            bencher.iter_custom(|messages| network.answer(path, sort, messages));
+            bencher.iter_custom(|messages| {
+                let mut took = Duration::ZERO;
+                network.answer(path, sort, messages, &mut |work| {
+                    let (calls, began) = (alloc::calls(), Instant::now());
+                    work();
+                    took += began.elapsed();
+                    allocations += alloc::calls() - calls;
+                });
+                took
+            });
         });
         figures.push((name, median_ns(dir.path(), name)?));
     }
@@ -77,13 +88,13 @@ pub fn run() -> anyhow::Result<Vec<(&'static str, f64)>> {
         tally.messages
     );
     ensure!(
-        network.bindings() == BINDINGS,
+        network.bindings() == SIZE.bindings,
         "{} bindings are left",
         network.bindings()
     );
     figures.push((
         "allocations_per_message",
-        tally.allocations as f64 / tally.messages as f64,
+        allocations as f64 / tally.messages as f64,
     ));
     figures.push(("random_load_ns", random_load_ns()));
     figures.push(("huge_page_mb", huge_page_mb));

@@ -5,11 +5,11 @@ mod latency;
 
 use anyhow::{Context, ensure};
 use journal::{Appender, Apply, Health, Journal, Options, Wake, recover};
-use lease::{AbsTime, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes};
+use lease::BindingDelta;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wire::{Duid, IaKind, Iaid, ShardId, shard_of};
+use wire::{Duid, ShardId, shard_of};
 
 /// Where files go unless told otherwise: a disk, which `/tmp` may not be.
 const DIR: &str = "target/bench-journal";
@@ -127,25 +127,7 @@ fn append(appender: &mut Appender, index: u64) {
 fn delta(duid: Duid<'_>, shard: ShardId, index: u64) -> BindingDelta<'_> {
     BindingDelta::Put {
         shard,
-        record: BindingRecord {
-            duid,
-            kind: IaKind::Na,
-            iaid: Iaid(1),
-            lease: Lease {
-                addr: u128::from(index),
-                len: 128,
-            },
-            link: LinkKey(1),
-            status: BindingStatus::Active,
-            preferred_secs: 3600,
-            valid_secs: 7200,
-            cltt: AbsTime(1),
-            status_since: AbsTime(1),
-            expires: AbsTime(7201),
-            partner: PartnerTimes::NONE,
-            accepts_reconfigure: false,
-            via: &[],
-        },
+        record: network::record(duid, index),
     }
 }
 

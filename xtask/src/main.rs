@@ -11,6 +11,7 @@ mod bench;
 mod cargo;
 mod demo;
 mod fuzz;
+mod guard;
 mod lab_command;
 mod setup;
 mod sim;
@@ -55,6 +56,12 @@ enum Command {
         #[arg(long)]
         json: Option<PathBuf>,
     },
+    /// Count instructions per operation and hold them against the committed baseline
+    Guard {
+        /// Write what was counted as the new baseline
+        #[arg(long)]
+        accept: bool,
+    },
     /// Simulate a failover pair under faults, seed after seed; a seed that fails tells its story
     Sim(sim::Simulation),
     /// The part of `setup` that needs root
@@ -85,6 +92,7 @@ fn run(command: Command) -> Result<bool> {
         Command::Demo => demo::run().map(|()| true),
         Command::Lab(command) => lab_command::run(&command).map(|()| true),
         Command::Bench { scenario, json } => bench::run(&scenario, json.as_deref()).map(|()| true),
+        Command::Guard { accept } => guard::run(accept),
         Command::Sim(simulation) => sim::run(&simulation),
         Command::InstallPackages { packages } => setup::install_packages(&packages).map(|()| true),
         Command::TellDemo { program } => demo::tell(&program).map(|()| true),

@@ -11,7 +11,7 @@ use anyhow::{Result, bail};
 
 use crate::cargo::{self, Executable};
 use crate::steps::{Steps, run_all};
-use crate::{fuzz, setup};
+use crate::{fuzz, guard, setup};
 
 /// The tests of the XDP program in the kernel: it loads, and does what its definition says.
 const XDP_TESTS: &str = "steering";
@@ -74,6 +74,9 @@ pub fn run() -> Result<bool> {
             run_all(vec![as_root(test, &cargo::program(&built, "twinlease")?)])
         });
     }
+    steps.run_with("instructions per operation", &[ready], || {
+        run_all(vec![guard::command(Stdio::piped())?])
+    });
     steps.run_with("fuzz, briefly", &[ready], || run_all(fuzz::commands()?));
 
     lab::clean_stale();

@@ -10,7 +10,7 @@ pub const LINKER_VERSION: &str = "0.10.4";
 
 /// Programs and the Debian packages that have them. `dhcpcd-base` is dhcpcd without the service
 /// that `dhcpcd5` would start on every interface at the next boot.
-const PROGRAMS: [(&str, &str); 10] = [
+const PROGRAMS: [(&str, &str); 11] = [
     ("dhclient", "isc-dhcp-client"),
     ("dhcpcd", "dhcpcd-base"),
     ("dhcrelay", "isc-dhcp-relay"),
@@ -21,6 +21,7 @@ const PROGRAMS: [(&str, &str); 10] = [
     ("bpftool", "bpftool"),
     ("setpriv", "util-linux"),
     ("c++", "g++"),
+    ("valgrind", "valgrind"),
 ];
 
 /// Components of the stable toolchain and a program that each brings.

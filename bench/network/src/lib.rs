@@ -1,32 +1,35 @@
-//! A server with its shards, and the clients around it.
+//! The pure engine with its shards, and clients around it, without a socket, disk or clock: what
+//! `bench engine` times and `bench/guard` counts the instructions of.
+//!
+//! What is to be measured is given to the caller's `watch` as a closure, to be called once: parsing,
+//! the look ahead and answering a batch, as a worker does them, but for sending and the journal.
+//! Building datagrams, releases and bookkeeping are outside of it.
+
+#![forbid(unsafe_code)]
+
+mod clients;
+mod record;
 
 use std::collections::VecDeque;
 use std::net::Ipv6Addr;
-use std::time::{Duration, Instant};
 
-use ::engine::{
+use anyhow::{Context as _, ensure};
+use engine::{
     BATCH_MAX, Batch, Context, Ingress, InterfaceId, LinkSpec, Model, ModelBuilder, OptionValues,
     Outcome, PoolConfig,
 };
-use anyhow::{Context as _, ensure};
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
 use wire::message::MESSAGE_HEADER_LEN;
 use wire::relay::RELAY_HEADER_LEN;
 use wire::{MessageType, OptionCode, Options, SHARDS, ShardId};
 
-use super::clients::{Client, Path, RELAYED_LINKS, Random, SERVER_DUID, link_address};
-use crate::alloc;
+pub use clients::{Client, Path, RELAYED_LINKS, Random, SERVER_DUID, link_address};
+pub use record::record;
 
 /// Datagrams that a worker takes at once.
-const BATCH: usize = 64;
+pub const BATCH: usize = 64;
 /// Octets of a frame that a reply is written into.
 const FRAME: usize = 2048;
-/// Clients that have an Advertise and whose Request is still to come: so many that what the
-/// Solicit brought into the caches has left them.
-const WAITING: usize = 50_000;
-/// Filled beyond the bindings that stay, so that a shard that meets more clients than others has
-/// the room that it would have after some days.
-const SPARE: usize = 100_000;
 /// IAID, T1 and T2.
 const IA_FIXED_LEN: usize = 12;
 const NOW: AbsTime = AbsTime(1_000_000);
@@ -46,13 +49,30 @@ pub enum Sort {
     InformationRequest,
 }
 
-/// What happened while the clock ran.
+/// How much of everything there is.
+#[derive(Debug, Clone, Copy)]
+pub struct Size {
+    /// Bindings that stay, half of them of clients behind relays.
+    pub bindings: usize,
+    /// Filled beyond them at first, so that a shard that meets more clients than others has the
+    /// room that it would have after some days.
+    pub spare: usize,
+    /// Clients of either path that have an Advertise and whose Request is still to come. With
+    /// enough of them, what the Solicit brought into the caches has left them.
+    pub waiting: usize,
+}
+
+/// What was watched.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Tally {
+    /// Messages that came in.
     pub messages: u64,
+    /// Those of them that were answered.
     pub answered: u64,
-    pub allocations: u64,
 }
+
+/// Measures what it is given while calling it.
+pub type Watch<'w> = dyn FnMut(&mut dyn FnMut()) + 'w;
 
 /// See the module.
 pub struct Network {
@@ -76,7 +96,17 @@ struct Server {
 }
 
 impl Network {
-    pub fn new() -> anyhow::Result<Self> {
+    /// A server that is full to `size`: every binding came about by Solicit and Request.
+    ///
+    /// # Errors
+    /// If a client was not served.
+    pub fn new(size: Size) -> anyhow::Result<Self> {
+        let mut network = Self::empty()?;
+        network.fill(size)?;
+        Ok(network)
+    }
+
+    fn empty() -> anyhow::Result<Self> {
         let shards = (0..SHARDS).map(|id| Shard::new(ShardId(id as u8), 0x5eed + id as u64));
         Ok(Self {
             server: Server {
@@ -95,6 +125,7 @@ impl Network {
         })
     }
 
+    /// What was watched so far.
     pub fn tally(&self) -> Tally {
         self.tally
     }
@@ -104,9 +135,8 @@ impl Network {
         self.server.shards.iter().map(Shard::len).sum()
     }
 
-    /// Binds so many clients, half of them behind relays, each by Solicit and Request.
-    pub fn fill(&mut self, bindings: usize) -> anyhow::Result<()> {
-        let total = bindings + SPARE;
+    fn fill(&mut self, size: Size) -> anyhow::Result<()> {
+        let total = size.bindings + size.spare;
         for shard in &mut self.server.shards {
             shard.reserve(total / SHARDS * 5 / 4);
         }
@@ -117,14 +147,14 @@ impl Network {
                 self.request(&clients)?;
             }
         }
-        while self.bindings() > bindings {
+        while self.bindings() > size.bindings {
             for path in [Path::Direct, Path::Relayed] {
-                let count = BATCH.min(self.bindings() - bindings);
+                let count = BATCH.min(self.bindings() - size.bindings);
                 self.release(path, count)?;
             }
         }
         for path in [Path::Direct, Path::Relayed] {
-            while self.waiting[path as usize].len() < WAITING {
+            while self.waiting[path as usize].len() < size.waiting {
                 let clients = self.solicited(path, BATCH)?;
                 self.waiting[path as usize].extend(clients);
             }
@@ -132,19 +162,17 @@ impl Network {
         Ok(())
     }
 
-    /// Answers so many messages; how long that took.
-    pub fn answer(&mut self, path: Path, sort: Sort, messages: u64) -> Duration {
-        let mut took = Duration::ZERO;
+    /// Answers so many messages, batch by batch, each batch watched.
+    pub fn answer(&mut self, path: Path, sort: Sort, messages: u64, watch: &mut Watch<'_>) {
         let mut left = messages;
         while left > 0 {
             let count = left.min(BATCH as u64) as usize;
-            took += self.answer_batch(path, sort, count);
+            self.answer_batch(path, sort, count, watch);
             left -= count as u64;
         }
-        took
     }
 
-    fn answer_batch(&mut self, path: Path, sort: Sort, count: usize) -> Duration {
+    fn answer_batch(&mut self, path: Path, sort: Sort, count: usize, watch: &mut Watch<'_>) {
         let msg_type = match sort {
             Sort::Solicit | Sort::SolicitBound => MessageType::SOLICIT,
             Sort::Request => MessageType::REQUEST,
@@ -153,11 +181,9 @@ impl Network {
         };
         let clients: Vec<Client> = (0..count).filter_map(|_| self.client(path, sort)).collect();
         self.write(&clients, msg_type);
-        let calls = alloc::calls();
-        let began = Instant::now();
-        let answered = self.server.answer(&self.payloads[..clients.len()]);
-        let took = began.elapsed();
-        self.tally.allocations += alloc::calls() - calls;
+        let (server, payloads) = (&mut self.server, &self.payloads[..clients.len()]);
+        let mut answered = 0;
+        watch(&mut || answered += server.answer(payloads));
         self.tally.messages += count as u64;
         self.tally.answered += answered as u64;
         if sort == Sort::Request {
@@ -170,7 +196,6 @@ impl Network {
             // Shows as a message without answer at the end.
             self.tally.messages += u64::from(refilled.is_err());
         }
-        took
     }
 
     /// Who sends the next message of this sort.
@@ -257,7 +282,7 @@ impl Network {
 }
 
 impl Server {
-    /// What is timed: as a worker does it, but for sending and the journal. How many had an answer.
+    /// What is watched; how many had an answer.
     fn answer(&mut self, payloads: &[Vec<u8>]) -> usize {
         let Self {
             model,
@@ -294,7 +319,7 @@ impl Server {
             batch.look_ahead(model, |id| shards.get(usize::from(id.0)));
             for (parsed, frame) in batch.messages().iter().zip(frames) {
                 let shard = &mut shards[usize::from(parsed.shard().0)];
-                let outcome = ::engine::answer(&context, shard, parsed, frame, &mut emit);
+                let outcome = engine::answer(&context, shard, parsed, frame, &mut emit);
                 answered += usize::from(matches!(outcome, Outcome::Reply { .. }));
             }
         }

@@ -21,8 +21,11 @@ pub enum Path {
 /// A client with one IA_NA, and its address in it if it has been told one.
 #[derive(Debug, Clone, Copy)]
 pub struct Client {
+    /// Sets it apart from all others; its DUID is made of it.
     pub number: u32,
+    /// How its messages reach the server.
     pub path: Path,
+    /// Its address, once it has been told one.
     pub address: Option<u128>,
 }
 
@@ -31,7 +34,8 @@ pub struct Client {
 pub struct Random(pub u64);
 
 impl Random {
-    pub fn next(&mut self) -> u64 {
+    /// The next number.
+    pub fn draw(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mixed = (self.0 ^ self.0 >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
         let mixed = (mixed ^ mixed >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
@@ -40,7 +44,7 @@ impl Random {
 
     /// A number below `end`, which is not 0.
     pub fn below(&mut self, end: usize) -> usize {
-        ((u128::from(self.next()) * end as u128) >> 64) as usize
+        ((u128::from(self.draw()) * end as u128) >> 64) as usize
     }
 }
 
@@ -100,7 +104,7 @@ impl Client {
     }
 
     /// A DUID-LLT of 14 octets, as most hosts have.
-    fn duid(&self) -> [u8; 14] {
+    pub fn duid(&self) -> [u8; 14] {
         let mut duid = [0, 1, 0, 1, 0, 0, 0, 0, 2, 0, 0, 0, 0, 0];
         let time = self.number.wrapping_mul(0x9e37_79b9);
         duid[4..8].copy_from_slice(&time.to_be_bytes());
