@@ -13,6 +13,7 @@ pub mod drop_reason;
 pub mod exchange;
 pub mod failover;
 pub mod handover;
+pub mod identity;
 pub mod ingress;
 pub mod lifetime;
 pub mod model;
@@ -30,6 +31,7 @@ pub use drop_reason::DropReason;
 pub use exchange::{Context, Outcome, answer};
 pub use failover::reclaim;
 pub use handover::Handover;
+pub use identity::{LinkLayerAddress, LinkLayerSource, RemoteId};
 pub use ingress::{Ingress, InterfaceId, Parsed, parse};
 pub use lifetime::Lifetimes;
 pub use model::{
