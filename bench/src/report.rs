@@ -83,7 +83,7 @@ enum Goal {
     AtLeast(f64),
 }
 
-const GOALS: [(&str, Goal); 18] = [
+const GOALS: [(&str, Goal); 23] = [
     ("direct_ns", Goal::AtMost(100.0)),
     ("relay1_ns", Goal::AtMost(200.0)),
     ("solicit_ns", Goal::AtMost(600.0)),
@@ -102,6 +102,12 @@ const GOALS: [(&str, Goal); 18] = [
     ("ratio_10m_to_10k", Goal::AtLeast(0.8)),
     ("t99_s", Goal::AtMost(30.0)),
     ("perfdhcp_drops", Goal::AtMost(0.0)),
+    ("cpu_ratio", Goal::AtMost(1.10)),
+    ("first_answer_ms", Goal::AtMost(1_000.0)),
+    // A keepalive of four seconds, and one.
+    ("silent_first_answer_ms", Goal::AtMost(5_000.0)),
+    ("resync_1m_s", Goal::AtMost(5.0)),
+    ("service_gap_ms", Goal::AtMost(0.0)),
 ];
 
 /// The table: each figure, its goal if it has one, and whether it is reached.

@@ -149,6 +149,8 @@ pub struct Flow<'b> {
     waiting: u64,
     book: &'b mut Book,
     server_duid: Vec<u8>,
+    /// Whether clients take what another server advertises.
+    follows: bool,
     tally: Tally,
 }
 
@@ -171,9 +173,28 @@ impl<'b> Flow<'b> {
             waiting: 0,
             book,
             server_duid: server_duid.to_vec(),
+            follows: false,
             tally: Tally::default(),
             plan,
         }
+    }
+
+    /// Clients that turn to the server that advertised last, when another one does: partners that
+    /// take each other's place.
+    pub fn following(mut self) -> Self {
+        self.follows = true;
+        self
+    }
+
+    /// Whether no exchange begins any more.
+    pub fn is_ending(&self) -> bool {
+        self.schedule.is_done()
+    }
+
+    /// No exchange begins any more; those that have begun are waited for.
+    pub fn end_now(&mut self, now_ns: u64) {
+        self.schedule.end_now();
+        self.tally.silent_until(now_ns);
     }
 
     /// The server's DUID as its replies told.
@@ -269,6 +290,7 @@ impl<'b> Flow<'b> {
         index: u64,
         answer: &Answer<'_>,
     ) -> Result<Option<Outgoing>, Fault> {
+        self.follow(now_ns, answer);
         self.check_server(answer)?;
         self.tally.first_answered += 1;
         if self.plan.kind == Kind::Release {
@@ -327,11 +349,17 @@ impl<'b> Flow<'b> {
     fn end(&mut self, now_ns: u64, index: u64) {
         let slot = self.slot(index);
         slot.stage = Stage::Ended;
-        let took = now_ns - slot.intended_ns;
+        let intended_ns = slot.intended_ns;
         self.waiting -= 1;
-        self.tally.completed += 1;
-        self.tally.first_completed_ns.get_or_insert(now_ns);
-        record(&mut self.tally.latency, took);
+        self.tally.complete(intended_ns, now_ns);
+    }
+
+    fn follow(&mut self, now_ns: u64, answer: &Answer<'_>) {
+        let is_other = !answer.server_duid.is_empty() && answer.server_duid != self.server_duid;
+        if self.follows && is_other && !self.server_duid.is_empty() {
+            self.tally.other_server_ns.get_or_insert(now_ns);
+            self.server_duid = answer.server_duid.to_vec();
+        }
     }
 
     fn check_server(&mut self, answer: &Answer<'_>) -> Result<(), Fault> {

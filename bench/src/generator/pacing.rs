@@ -52,6 +52,11 @@ impl Schedule {
         self.begun == self.total
     }
 
+    /// Nothing more is due.
+    pub fn end_now(&mut self) {
+        self.total = self.begun;
+    }
+
     /// Exchanges begun.
     pub fn begun(&self) -> u64 {
         self.begun

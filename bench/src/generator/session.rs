@@ -49,6 +49,14 @@ pub struct Work {
     pub who: Who,
 }
 
+/// What is offered: exchanges so often and so many, in times of a clock.
+struct Offer<'w> {
+    work: &'w Work,
+    per_second: f64,
+    total: u64,
+    clock: Clock,
+}
+
 /// How a run went.
 #[derive(Clone, Debug)]
 pub struct Outcome {
@@ -182,31 +190,85 @@ impl Session {
     /// Offers a rate for a time. What is left in the port from before is thrown away first.
     pub fn run(&mut self, work: &Work, per_second: f64, time: Duration) -> Outcome {
         let total = (per_second * time.as_secs_f64()).ceil().max(1.0) as u64;
-        let order = match &work.who {
-            Who::Fresh => {
-                let first = self.next_client;
-                self.next_client += total as u32;
-                Order::From(first)
+        let behind_max = (per_second * BEHIND_MAX.as_secs_f64()) as u64 + 1;
+        let offer = Offer {
+            work,
+            per_second,
+            total,
+            clock: Clock::start(),
+        };
+        let mut fell_behind = false;
+        let mut outcome = self.offer(offer, false, &mut |flow, now_ns| {
+            fell_behind |= flow.behind(now_ns) > behind_max;
+            !fell_behind && !lab::interrupted()
+        });
+        outcome.fell_behind = fell_behind;
+        outcome.seconds = total as f64 / per_second;
+        outcome
+    }
+
+    /// Offers a rate beside something else, by its clock, until `goes_on` says no, which is asked a
+    /// few times a second; then waits for what has begun. Clients turn to whichever server
+    /// advertises. A generator that falls behind goes on: what it could not begin in time counts
+    /// as late.
+    pub fn run_beside(
+        &mut self,
+        work: &Work,
+        per_second: f64,
+        clock: Clock,
+        goes_on: &mut dyn FnMut(&Tally, u64) -> bool,
+    ) -> Outcome {
+        let offer = Offer {
+            work,
+            per_second,
+            total: u64::from(u32::MAX - self.next_client),
+            clock,
+        };
+        self.offer(offer, true, &mut |flow, now_ns| {
+            if lab::interrupted() {
+                return false;
             }
+            if !flow.is_ending() && !goes_on(flow.tally(), now_ns) {
+                flow.end_now(now_ns);
+            }
+            true
+        })
+    }
+
+    fn offer(
+        &mut self,
+        offer: Offer<'_>,
+        follows: bool,
+        goes_on: &mut dyn FnMut(&mut Flow<'_>, u64) -> bool,
+    ) -> Outcome {
+        let Offer {
+            work,
+            per_second,
+            total,
+            clock,
+        } = offer;
+        let order = match &work.who {
+            Who::Fresh => Order::From(self.next_client),
             Who::Scattered(range) => Order::Shuffled(Shuffled::new(range.clone())),
         };
         let plan = self.plan(work.kind, order);
         self.port.receive(usize::MAX, &mut |_| {});
         let before = self.port.drops();
-        let (clock, duid) = (Clock::start(), std::mem::take(&mut self.server_duid));
-        let mut flow = Flow::new(plan, 0, per_second, total, &mut self.book, &duid);
-        let behind_max = (per_second * BEHIND_MAX.as_secs_f64()) as u64 + 1;
-        let mut fell_behind = false;
+        let duid = std::mem::take(&mut self.server_duid);
+        let begin_ns = clock.now_ns();
+        let mut flow = Flow::new(plan, begin_ns, per_second, total, &mut self.book, &duid);
+        if follows {
+            flow = flow.following();
+        }
         let progress = &self.progress;
         let mut observe = |flow: &mut Flow<'_>, now_ns: u64| {
-            fell_behind |= flow.behind(now_ns) > behind_max;
             let tally = flow.tally();
             let (begun, completed) = (tally.begun, tally.completed);
             progress.set_message(format!(
                 "{per_second:.0}/s offered, {begun} begun, {completed} completed"
             ));
             progress.tick();
-            !fell_behind && !lab::interrupted()
+            goes_on(flow, now_ns)
         };
         drive(
             self.port.as_mut(),
@@ -217,12 +279,15 @@ impl Session {
         );
         self.server_duid = flow.server_duid().to_vec();
         let tally = flow.tally().clone();
+        if matches!(work.who, Who::Fresh) {
+            self.next_client += tally.begun as u32;
+        }
         let after = self.port.drops().into_iter().zip(before);
         Outcome {
             offered_per_s: per_second,
-            seconds: total as f64 / per_second,
+            seconds: tally.begun as f64 / per_second,
             tally,
-            fell_behind,
+            fell_behind: false,
             drops: after
                 .map(|((name, now), (_, before))| (name, now - before))
                 .collect(),
@@ -238,29 +303,16 @@ impl Session {
         clock: Clock,
         limit: Duration,
     ) -> Option<Duration> {
-        let total = (per_second * limit.as_secs_f64()) as u64;
-        let order = match &work.who {
-            Who::Fresh => Order::From(self.next_client),
-            Who::Scattered(range) => Order::Shuffled(Shuffled::new(range.clone())),
-        };
-        let plan = self.plan(work.kind, order);
-        let begin = clock.now_ns();
-        let (book, duid) = (&mut self.book, &self.server_duid);
-        let mut flow = Flow::new(plan, begin, per_second, total, book, duid);
-        let mut unanswered = |flow: &mut Flow<'_>, _: u64| {
-            !lab::interrupted() && flow.tally().first_completed_ns.is_none()
-        };
-        drive(
-            self.port.as_mut(),
-            &mut flow,
+        let offer = Offer {
+            work,
+            per_second,
+            total: (per_second * limit.as_secs_f64()) as u64,
             clock,
-            self.idle,
-            &mut unanswered,
-        );
-        if matches!(work.who, Who::Fresh) {
-            self.next_client += flow.tally().begun as u32;
-        }
-        flow.tally().first_completed_ns.map(Duration::from_nanos)
+        };
+        let outcome = self.offer(offer, false, &mut |flow, _| {
+            !lab::interrupted() && flow.tally().first_completed_ns.is_none()
+        });
+        outcome.tally.first_completed_ns.map(Duration::from_nanos)
     }
 
     /// Searches for the highest rate that is borne, from `from` on, and confirms it.

@@ -9,7 +9,7 @@ use super::flow::{Load, Outgoing, Plan, write_enveloped};
 use super::message::{Content, Leases};
 use super::oracle::Book;
 use super::reply::{Answer, Fault};
-use super::tally::{Tally, record};
+use super::tally::Tally;
 use super::timers::Timers;
 
 /// SOL_MAX_DELAY (RFC 9915 §7.6): the first Solicit comes at a random time within, milliseconds.
@@ -168,9 +168,8 @@ impl<'b> Storm<'b> {
         if subscriber.state == State::Requesting {
             subscriber.state = State::Bound;
             self.bound += 1;
-            self.tally.completed += 1;
             // From the return of power, not from the client's first message.
-            record(&mut self.tally.latency, now_ns);
+            self.tally.complete(0, now_ns);
             return Ok(None);
         }
         subscriber.state = State::Requesting;

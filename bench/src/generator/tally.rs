@@ -25,6 +25,12 @@ pub struct Tally {
     pub received: u64,
     /// When the first of them ended, nanoseconds of the run's clock.
     pub first_completed_ns: Option<u64>,
+    /// When the last of them did.
+    pub last_completed_ns: Option<u64>,
+    /// The longest time in which none ended, from the first one on, in nanoseconds.
+    pub longest_silence_ns: u64,
+    /// When another server than the one before first answered.
+    pub other_server_ns: Option<u64>,
     /// By [`Fault`].
     faults: [u64; Fault::ALL.len()],
     /// From the intended time of an exchange to its end, in nanoseconds.
@@ -45,6 +51,9 @@ impl Default for Tally {
             sent: 0,
             received: 0,
             first_completed_ns: None,
+            last_completed_ns: None,
+            longest_silence_ns: 0,
+            other_server_ns: None,
             faults: [0; Fault::ALL.len()],
             latency: histogram.clone(),
             second_latency: histogram,
@@ -53,6 +62,21 @@ impl Default for Tally {
 }
 
 impl Tally {
+    /// Counts an exchange that began at `begun_ns` and ends now as it should.
+    pub fn complete(&mut self, begun_ns: u64, now_ns: u64) {
+        self.completed += 1;
+        self.first_completed_ns.get_or_insert(now_ns);
+        self.silent_until(now_ns);
+        self.last_completed_ns = Some(now_ns);
+        record(&mut self.latency, now_ns - begun_ns);
+    }
+
+    /// No exchange has ended between the last one that did and now.
+    pub fn silent_until(&mut self, now_ns: u64) {
+        let silence = self.last_completed_ns.map_or(0, |last| now_ns - last);
+        self.longest_silence_ns = self.longest_silence_ns.max(silence);
+    }
+
     /// Counts a fault.
     pub fn fault(&mut self, fault: Fault) {
         self.faults[fault as usize] += 1;
@@ -97,4 +121,24 @@ impl Tally {
 /// Records a latency.
 pub fn record(histogram: &mut Histogram<u64>, ns: u64) {
     histogram.saturating_record(ns.min(LATENCY_MAX_NS));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_longest_silence_is_between_two_ends_or_the_last_one_and_the_end_of_the_run() {
+        let mut tally = Tally::default();
+        tally.silent_until(9_000);
+        assert_eq!(tally.longest_silence_ns, 0, "nothing has ended yet");
+        for end in [10_000, 12_000, 17_000, 18_000] {
+            tally.complete(end - 1_000, end);
+        }
+        assert_eq!(tally.longest_silence_ns, 5_000);
+        assert_eq!(tally.first_completed_ns, Some(10_000));
+        tally.silent_until(30_000);
+        assert_eq!(tally.longest_silence_ns, 12_000);
+        assert_eq!(tally.completed, 4);
+    }
 }

@@ -54,6 +54,8 @@ pub struct ServerSpec {
     pub cores: Vec<usize>,
     /// Seconds.
     pub valid_secs: u32,
+    /// `idle` of the workers: what they do when there is nothing to do.
+    pub idle: &'static str,
 }
 
 impl Default for ServerSpec {
@@ -61,8 +63,84 @@ impl Default for ServerSpec {
         Self {
             cores: vec![SERVER_CORE],
             valid_secs: 86_400,
+            idle: "adaptive",
         }
     }
+}
+
+impl ServerSpec {
+    /// The text of the config, with these for state and control socket.
+    pub fn text(&self, state: &Path, socket: &Path) -> String {
+        let last = Ipv6Addr::from_bits(POOL.to_bits() + u128::from(POOL_LEN) - 1);
+        // AF_XDP must not fall back silently: the figures would be those of something else.
+        format!(
+            r#"[server]
+state-dir = "{state}"
+
+[workers]
+cores = {cores:?}
+idle = "{idle}"
+
+[[interface]]
+name = "lan0"
+io = "copy"
+
+[lifetimes]
+preferred = "{preferred}s"
+valid = "{valid}s"
+rapid-commit = true
+
+[options]
+dns-servers = ["2001:db8::53"]
+
+[[link]]
+name = "{LINK}"
+interface = "lan0"
+link-addresses = ["2001:db8:2::/48"]
+
+[[link.address-pool]]
+range = "{POOL}-{last}"
+
+[[link.prefix-pool]]
+prefix = "{PREFIXES}"
+delegated-length = 56
+
+[control]
+socket = "{socket}"
+"#,
+            state = state.display(),
+            cores = self.cores,
+            idle = self.idle,
+            preferred = self.valid_secs / 2,
+            valid = self.valid_secs,
+            socket = socket.display(),
+        )
+    }
+}
+
+/// A lab, where there can be one.
+///
+/// # Errors
+/// Not root, or too few cores.
+pub fn begin() -> Result<Lab> {
+    ensure!(
+        lab::is_root(),
+        "network namespaces and AF_XDP need root: run it as root or with sudo"
+    );
+    let cores = std::thread::available_parallelism().map_or(1, usize::from);
+    ensure!(cores > SERVER_CORE, "{cores} core: the bench needs two");
+    Lab::new()
+}
+
+/// A directory for servers' state, on a disk; it goes when this is dropped.
+///
+/// # Errors
+/// It cannot be made.
+pub fn state_dir() -> Result<TempDir> {
+    fs::create_dir_all(STATE_PARENT).context(STATE_PARENT)?;
+    // Servers run elsewhere and are told the whole path.
+    let parent = fs::canonicalize(STATE_PARENT).context(STATE_PARENT)?;
+    Ok(tempfile::tempdir_in(parent)?)
 }
 
 /// Two namespaces and their wire.
@@ -93,19 +171,12 @@ impl Ground {
     /// # Errors
     /// As [`new`](Self::new).
     pub fn with_queues(queues: usize) -> Result<Self> {
-        ensure!(
-            lab::is_root(),
-            "network namespaces and AF_XDP need root: run it as root or with sudo"
-        );
-        let cores = std::thread::available_parallelism().map_or(1, usize::from);
-        ensure!(cores > SERVER_CORE, "{cores} core: the bench needs two");
-        let mut lab = Lab::new()?;
+        let mut lab = begin()?;
         let pair = Pair::new(&mut lab, queues)?;
-        fs::create_dir_all(STATE_PARENT).context(STATE_PARENT)?;
         Ok(Self {
             lab,
             pair,
-            state: tempfile::tempdir_in(STATE_PARENT)?,
+            state: state_dir()?,
             program: lab::server::program()?,
         })
     }
@@ -122,48 +193,9 @@ impl Ground {
 
     /// The server's config.
     pub fn config(&self, spec: &ServerSpec) -> String {
-        let last = Ipv6Addr::from_bits(POOL.to_bits() + u128::from(POOL_LEN) - 1);
-        // AF_XDP must not fall back silently: the figures would be those of something else.
-        format!(
-            r#"[server]
-state-dir = "{state}"
-
-[workers]
-cores = {cores:?}
-idle = "adaptive"
-
-[[interface]]
-name = "lan0"
-io = "copy"
-
-[lifetimes]
-preferred = "{preferred}s"
-valid = "{valid}s"
-rapid-commit = true
-
-[options]
-dns-servers = ["2001:db8::53"]
-
-[[link]]
-name = "{LINK}"
-interface = "lan0"
-link-addresses = ["2001:db8:2::/48"]
-
-[[link.address-pool]]
-range = "{POOL}-{last}"
-
-[[link.prefix-pool]]
-prefix = "{PREFIXES}"
-delegated-length = 56
-
-[control]
-socket = "{socket}"
-"#,
-            state = self.state().join("server").display(),
-            cores = spec.cores,
-            preferred = spec.valid_secs / 2,
-            valid = spec.valid_secs,
-            socket = self.lab.dir().join("control.sock").display(),
+        spec.text(
+            &self.state().join("server"),
+            &self.lab.dir().join("control.sock"),
         )
     }
 
@@ -207,24 +239,39 @@ socket = "{socket}"
     }
 
     fn session(&self, wants: Wants, numbering: Numbering, layers: usize) -> Result<Session> {
-        let relays = numbering.relays;
-        let peer = &self.pair.peer;
-        let (_, mac) = self.pair.server.link("lan0")?;
-        let addresses = Addresses {
-            interface: "eth0".into(),
-            client: peer.link_local("eth0")?,
-            relays: (0..relays).map(relay_address).collect(),
-            server: match relays {
-                0 => ALL_RELAYS_AND_SERVERS,
-                _ => SERVER_ON_LAN,
-            },
-            server_mac: crate::load::parse_mac(&mac).ok(),
-        };
-        let port = inside(peer, || XdpPort::open(&addresses))?;
-        let links: Vec<Ipv6Addr> = (0..relays).map(link_address).collect();
-        let port: Box<dyn Port + Send> = Box::new(port);
-        Ok(Session::new(port, numbering, wants, Relays::new(&links, layers)).with_progress())
+        let Pair { server, peer } = &self.pair;
+        session(peer, server, wants, numbering, layers)
     }
+}
+
+/// Clients in a namespace, at its `eth0`: on the link of a server's `lan0`, or behind as many relays
+/// as the numbering says, each message with so many relay layers.
+///
+/// # Errors
+/// The port cannot be opened.
+pub fn session(
+    peer: &Namespace,
+    server: &Namespace,
+    wants: Wants,
+    numbering: Numbering,
+    layers: usize,
+) -> Result<Session> {
+    let relays = numbering.relays;
+    let (_, mac) = server.link("lan0")?;
+    let addresses = Addresses {
+        interface: "eth0".into(),
+        client: peer.link_local("eth0")?,
+        relays: (0..relays).map(relay_address).collect(),
+        server: match relays {
+            0 => ALL_RELAYS_AND_SERVERS,
+            _ => SERVER_ON_LAN,
+        },
+        server_mac: crate::load::parse_mac(&mac).ok(),
+    };
+    let port = peer.inside(|| XdpPort::open(&addresses))?;
+    let links: Vec<Ipv6Addr> = (0..relays).map(link_address).collect();
+    let port: Box<dyn Port + Send> = Box::new(port);
+    Ok(Session::new(port, numbering, wants, Relays::new(&links, layers)).with_progress())
 }
 
 /// A relay's address on the server's link.
@@ -235,10 +282,6 @@ fn relay_address(relay: u32) -> Ipv6Addr {
 /// A relay's address on its clients' link.
 fn link_address(relay: u32) -> Ipv6Addr {
     Ipv6Addr::new(0x2001, 0xdb8, 2, relay as u16, 0, 0, 0, 1)
-}
-
-fn inside<T: Send>(namespace: &Namespace, work: impl FnOnce() -> Result<T> + Send) -> Result<T> {
-    namespace.inside(work)
 }
 
 /// Runs `work` on a thread of its own on a core: what this thread starts later is not bound to it.

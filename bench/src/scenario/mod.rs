@@ -3,19 +3,23 @@
 
 mod ceiling;
 mod echo;
+mod failover_cost;
 mod fill;
 mod ground;
 mod hostile;
 mod kea;
 mod latency;
 mod memory;
+mod partners;
 mod perfdhcp;
 mod relays;
 mod renew;
 mod restart;
+mod resync;
 mod sarr;
 mod scale;
 mod storm;
+mod takeover;
 
 use anyhow::Result;
 
@@ -25,7 +29,7 @@ use crate::report::Findings;
 pub type Run = fn() -> Result<Findings>;
 
 /// By name, in the order in which `all` runs them.
-pub const SCENARIOS: [(&str, Run); 12] = [
+pub const SCENARIOS: [(&str, Run); 15] = [
     ("ceiling", ceiling::run),
     ("sarr", sarr::run),
     ("renew", renew::run),
@@ -38,4 +42,7 @@ pub const SCENARIOS: [(&str, Run); 12] = [
     ("scale", scale::run),
     ("memory", memory::run),
     ("restart", restart::run),
+    ("failover-cost", failover_cost::run),
+    ("resync", resync::run),
+    ("takeover", takeover::run),
 ];

@@ -270,3 +270,45 @@ fn a_client_that_comes_round_again_has_another_transaction() {
     flow.take(SECOND, &SERVER.answer(&flow, &all[3]));
     assert_eq!(flow.tally().completed, 1);
 }
+
+#[test]
+fn clients_follow_the_partner_that_takes_over_and_only_if_they_are_to() {
+    const PARTNER: Server = Server {
+        duid: &[0, 3, 2],
+        ..SERVER
+    };
+    for follows in [false, true] {
+        let mut book = Book::default();
+        let mut flow = flow(Kind::Sarr, &mut book);
+        if follows {
+            flow = flow.following();
+        }
+        let first = flow.next_due(0).unwrap();
+        let request = flow.take(1, &SERVER.answer(&flow, &first)).unwrap();
+        let second = flow.next_due(1_000_000).unwrap();
+        let answer = PARTNER.answer(&flow, &second);
+        let next = flow.take(2_000_000, &answer);
+        assert_eq!(next.is_some(), follows);
+        let since = follows.then_some(2_000_000);
+        assert_eq!(flow.tally().other_server_ns, since);
+        // What the first server still says to those who asked it counts for them only without.
+        flow.take(3_000_000, &SERVER.answer(&flow, &request));
+        assert_eq!(flow.tally().completed, u64::from(!follows));
+    }
+}
+
+#[test]
+fn a_run_that_is_ended_waits_for_what_has_begun() {
+    let mut book = Book::default();
+    let mut flow = flow(Kind::Rapid, &mut book);
+    let solicit = flow.next_due(0).unwrap();
+    assert!(!flow.is_ending());
+    flow.end_now(500_000);
+    assert!(flow.next_due(SECOND / 2).is_none());
+    assert!(flow.is_ending() && !flow.is_done(SECOND / 2));
+    assert!(
+        flow.take(SECOND / 2, &SERVER.answer(&flow, &solicit))
+            .is_none()
+    );
+    assert!(flow.is_done(SECOND / 2));
+}

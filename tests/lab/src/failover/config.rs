@@ -56,6 +56,10 @@ pub struct Relationship {
     pub keepalive_secs: u32,
     /// How long STARTUP waits for the partner, in seconds.
     pub startup_secs: u32,
+    /// The links that belong to it.
+    pub links: &'static [&'static str],
+    /// Whether a server that never met its partner serves alone after STARTUP.
+    pub serves_alone: bool,
 }
 
 impl Relationship {
@@ -84,11 +88,12 @@ name = "{name}"
 role = "{role}"
 local = "[{local}]:647"
 partner = "[{partner}]:647"
-links = ["lan", "bng-1"]
+links = {links:?}
 mclt = "{mclt}s"
 keepalive = "{keepalive}s"
 startup = "{startup}s"
 connect-retry = "1s"
+without-partner = "{without_partner}"
 {tls}"#,
             name = Self::NAME,
             role = role.name(),
@@ -97,6 +102,11 @@ connect-retry = "1s"
             mclt = self.mclt_secs,
             keepalive = self.keepalive_secs,
             startup = self.startup_secs,
+            links = self.links,
+            without_partner = match self.serves_alone {
+                true => "serve",
+                false => "wait",
+            },
         )
     }
 }
@@ -107,6 +117,8 @@ impl Default for Relationship {
             mclt_secs: 5,
             keepalive_secs: 4,
             startup_secs: 2,
+            links: &["lan", "bng-1"],
+            serves_alone: false,
         }
     }
 }
