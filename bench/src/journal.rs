@@ -71,12 +71,14 @@ pub fn run_in(parent: &Path) -> anyhow::Result<Vec<(&'static str, f64)>> {
     let dir = tempfile::tempdir_in(parent)?;
     let (journal, mut appenders) = start(dir.path())?;
     let latency = latency::run(&mut appenders, parent)?;
+    let commits = journal.stats().commits as f64 / latency::PACED.as_secs_f64();
     close(journal)?;
     let mut figures = vec![(
         "records_per_s",
         throughput.0 as f64 / throughput.1.as_secs_f64(),
     )];
     figures.extend(latency);
+    figures.push(("commits_per_s", commits));
     figures.push(("recovered_per_s", recovery));
     Ok(figures)
 }

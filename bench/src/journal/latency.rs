@@ -1,5 +1,6 @@
 //! Commit latency under an open loop, in turn with the same load written to the bare disk: whole
-//! groups of equally long records, the same rate, flags and alignment, one write at a time.
+//! groups of equally long records, the same rate, flags and alignment, one write at a time; and
+//! in turn with the open loop alone, which says how late its own threads are on this machine.
 //!
 //! The median of the slices' percentiles is the figure; the worst slice stands beside it.
 
@@ -20,6 +21,8 @@ use wire::{Duid, ShardId};
 /// Slices of each kind, and the length of one.
 const SLICES: usize = 10;
 const SLICE: Duration = Duration::from_secs(1);
+/// How long the journal is under this load.
+pub(super) const PACED: Duration = Duration::from_secs(SLICE.as_secs() * SLICES as u64);
 /// Records a second that all appenders together offer.
 const OFFERED: u64 = 100_000;
 /// Pause of a loop that has nothing to do.
@@ -39,17 +42,15 @@ pub(super) fn run(
     parent: &Path,
 ) -> anyhow::Result<Vec<(&'static str, f64)>> {
     let bare = Bare::open(parent)?;
-    let (mut commits, mut bares) = (Vec::new(), Vec::new());
+    let (mut commits, mut bares, mut loops) = (Vec::new(), Vec::new(), Vec::new());
     for _ in 0..SLICES {
         bares.push(bare.paced()?);
-        let mut slice = Histogram::<u64>::new(3)?;
-        for latency in on_threads(appenders, paced)? {
-            slice.add(latency)?;
-        }
-        commits.push(slice);
+        loops.push(sum(on_threads(appenders, |_| unserved())?)?);
+        commits.push(sum(on_threads(appenders, paced)?)?);
     }
     let (commit_p99, commit_worst) = over_slices(&commits, 0.99);
     let (bare_p99, bare_worst) = over_slices(&bares, 0.99);
+    let (loop_p99, loop_worst) = over_slices(&loops, 0.99);
     Ok(vec![
         ("commit_p50_us", over_slices(&commits, 0.5).0),
         ("commit_p99_us", commit_p99),
@@ -57,8 +58,18 @@ pub(super) fn run(
         ("bare_p50_us", over_slices(&bares, 0.5).0),
         ("bare_p99_us", bare_p99),
         ("bare_p99_worst_us", bare_worst),
+        ("loop_p99_us", loop_p99),
+        ("loop_p99_worst_us", loop_worst),
         ("commit_p99_ratio", commit_p99 / bare_p99),
     ])
+}
+
+fn sum(parts: Vec<Histogram<u64>>) -> anyhow::Result<Histogram<u64>> {
+    let mut sum = Histogram::new(3)?;
+    for part in parts {
+        sum.add(part)?;
+    }
+    Ok(sum)
 }
 
 /// Median and greatest of the slices' quantile, in microseconds.
@@ -103,6 +114,26 @@ fn paced(appender: &mut Appender) -> anyhow::Result<Histogram<u64>> {
             latency.record((began.elapsed() - intended).as_nanos() as u64)?;
         }
         ensure!(!appender.is_failing(), "the journal cannot write");
+        std::thread::sleep(PAUSE);
+    }
+    Ok(latency)
+}
+
+/// What an appender does at the set rate, with nothing to append to: nanoseconds from the intended
+/// time of a record until the loop came by. On a machine that takes its processors away now and
+/// then no latency can be less.
+fn unserved() -> anyhow::Result<Histogram<u64>> {
+    exact_pauses()?;
+    let mut latency = Histogram::new(3)?;
+    let gap = Duration::from_nanos(1_000_000_000 * APPENDERS as u64 / OFFERED);
+    let total = (SLICE.as_nanos() / gap.as_nanos()) as u64;
+    let began = Instant::now();
+    let mut index = 0;
+    while index < total {
+        while index < total && gap * index as u32 <= began.elapsed() {
+            latency.record((began.elapsed() - gap * index as u32).as_nanos() as u64)?;
+            index += 1;
+        }
         std::thread::sleep(PAUSE);
     }
     Ok(latency)

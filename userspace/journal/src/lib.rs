@@ -4,7 +4,7 @@
 //! [`ControlDelta`]s, through an [`Appender`] and hold each reply until
 //! [`Appender::committed`] reaches its [`Ticket`]. One thread gathers what all workers submitted
 //! while the last write was in flight and makes it durable with one write (group commit).
-//! [`recover`] brings every acknowledged change back. `record`, `segment` and `group` are pure;
+//! [`recover`] brings every acknowledged change back. `record`, `segment`, `group` and `pace` are pure;
 //! `file`, `snapshot`, `recover` and `writer` do the work on disk.
 //!
 //! Invariant: what was acknowledged is recovered, in order, or its loss is reported.
@@ -17,6 +17,7 @@ mod error;
 mod file;
 mod group;
 mod journal;
+mod pace;
 mod record;
 mod recover;
 mod segment;

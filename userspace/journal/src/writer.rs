@@ -6,6 +6,7 @@
 use crate::chunk::LaneOut;
 use crate::file::{AlignedBuf, File, Storage, write_whole};
 use crate::group::{Group, Lsn, Part};
+use crate::pace::Pace;
 use crate::segment::{
     BATCH_HEADER_LEN, BATCH_LEN_MAX, BLOCK_LEN, BatchHeader, FileHeader, FileKind, padded,
 };
@@ -14,6 +15,7 @@ use crate::spare::{Prepared, Spares};
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::io;
+use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant, SystemTime};
@@ -22,6 +24,10 @@ use std::time::{Duration, Instant, SystemTime};
 const RETRY: Duration = Duration::from_secs(1);
 /// Longest sleep without work; being rung ends it.
 const IDLE: Duration = Duration::from_secs(1);
+
+fn has_work(lanes: &[LaneOut]) -> bool {
+    lanes.iter().any(|lane| !lane.full.is_empty())
+}
 
 pub(crate) fn segment_name(number: u64) -> String {
     format!("segment-{number:016x}.log")
@@ -79,20 +85,30 @@ impl Writer {
     /// Until asked to stop and nothing submitted is left, or the disk fails while stopping.
     pub fn run(mut self) {
         self.shared.bell.set_thread(std::thread::current());
+        // Where the kernel does not know it, pauses are 50 µs longer.
+        let _ = rustix::thread::set_current_timer_slack(Some(NonZeroU64::MIN));
+        let mut pace = Pace::default();
         loop {
             let stopping = self.shared.stopping();
             self.gather();
             if !self.group.is_empty() {
+                let left = pace.left(Instant::now());
+                if !left.is_zero() {
+                    std::thread::sleep(left);
+                    self.gather();
+                }
+                let began = Instant::now();
                 if !self.commit() {
                     return;
                 }
+                pace.committed(began, has_work(&self.lanes));
             } else if stopping {
                 return;
             } else {
                 let (shared, lanes) = (&self.shared, &self.lanes);
-                shared.bell.sleep(IDLE, || {
-                    shared.stopping() || lanes.iter().any(|lane| !lane.full.is_empty())
-                });
+                shared
+                    .bell
+                    .sleep(IDLE, || shared.stopping() || has_work(lanes));
             }
         }
     }
