@@ -7,6 +7,9 @@ use lab::topology::{RELAY_DOWN, RELAY_UP, SERVER_UP, Site};
 use crate::common::{Judge, ensure_in_far_pool, first_address};
 
 const CLIENTS: u32 = 300;
+const RELAY_UP_NAME: &str = "up0";
+/// Not assigned, so the server passes over it.
+const UNKNOWN_OPTION: u16 = 65_000;
 
 #[test]
 fn one_relays_packets_are_spread_over_the_workers_by_client() {
@@ -46,5 +49,30 @@ fn one_relays_packets_are_spread_over_the_workers_by_client() {
             "the program steers to the wrong worker: {workers:?}"
         );
         judge.judge(2 * CLIENTS as usize)
+    });
+}
+
+#[test]
+fn a_message_longer_than_a_frame_of_the_rings_is_answered_by_way_of_the_kernel() {
+    lab::run(|lab| {
+        let site = Site::new(lab, 1)?;
+        let far = site.add_relay(lab)?;
+        site.server.ip("link set up0 mtu 3000")?;
+        far.relay
+            .ip(&format!("link set {RELAY_UP_NAME} mtu 3000"))?;
+        let config = Config {
+            interfaces: vec!["lan0", "up0"],
+            io: "copy",
+            ..Config::default()
+        };
+        let server = Server::start(&site.server, &config)?;
+        let probe = Probe::relay(&far.relay, RELAY_UP, SERVER_UP, RELAY_DOWN)?;
+        let mut long = Client::new(1).solicit();
+        long.options.push((UNKNOWN_OPTION, vec![0; 2200]));
+        let advertise = probe.ask(&long)?;
+        ensure!(advertise.granted()?.len() == 1, "{advertise:?}");
+        let passed = &server.status()?.0["interfaces"][1]["passed"]["frame-too-long"];
+        ensure!(passed == 1, "{}", server.status()?.0["interfaces"]);
+        Ok(())
     });
 }

@@ -13,10 +13,6 @@ use crate::queue::partition;
 use crate::sys::{self, EthtoolValue, InterfaceName};
 use crate::umem::FRAME_LEN;
 
-/// Octets before the frame's own that the kernel keeps free when it hands one to AF_XDP
-/// (`XDP_PACKET_HEADROOM`).
-const HEADROOM: usize = 256;
-
 /// What the kernel says of an interface.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Inspection {
@@ -87,11 +83,6 @@ fn offloads(name: &str) -> Option<Offloads> {
 /// Octets that the frames of one receive queue take, in memory that is locked.
 pub fn frame_memory(workers: usize) -> usize {
     partition(workers).frames() as usize * FRAME_LEN
-}
-
-/// Octets of the longest Ethernet frame that AF_XDP receives here; the kernel drops longer ones.
-pub const fn longest_frame() -> usize {
-    FRAME_LEN - HEADROOM
 }
 
 /// How well the machine's clock is kept.

@@ -35,7 +35,7 @@ pub mod xdp;
 pub use counters::{IoCounters, IoDrop};
 pub use datapath::{Datapath, InterfaceStatus, open};
 pub use error::DatapathError;
-pub use inspect::{Clock, Inspection, Offloads, clock, frame_memory, inspect, longest_frame};
+pub use inspect::{Clock, Inspection, Offloads, clock, frame_memory, inspect};
 pub use ladder::Refusal;
 pub use raw::{RawDrops, RawPort};
 pub use reply::{Reply, ReplyTo};

@@ -10,11 +10,18 @@ use core::mem;
 use core::sync::atomic::{AtomicU64, Ordering};
 use std::io;
 
+use wire::steer::STEERED_LEN_MAX;
+
 use crate::mmap::Mapping;
 
-/// Octets of a frame. A DHCPv6 datagram that fits an Ethernet MTU fits with the kernel's headroom
-/// of 256; larger ones arrive in fragments, which the kernel socket takes.
+/// Octets of a frame. A DHCPv6 datagram that fits an Ethernet MTU fits with the kernel's headroom;
+/// the XDP program leaves longer ones to the kernel's socket.
 pub(crate) const FRAME_LEN: usize = 2048;
+/// Octets before the frame's own that the kernel keeps free when it hands one to AF_XDP
+/// (`XDP_PACKET_HEADROOM`).
+const HEADROOM: usize = 256;
+
+const _: () = assert!(STEERED_LEN_MAX == FRAME_LEN - HEADROOM);
 
 /// Frames in hand that were dropped instead of put back, in this process. Anything but 0 is a bug.
 static LOST: AtomicU64 = AtomicU64::new(0);

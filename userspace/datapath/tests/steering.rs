@@ -207,6 +207,23 @@ fn up_to_eight_relay_layers_and_two_tags_are_steered() {
 }
 
 #[test]
+fn frames_that_no_ring_takes_are_left_to_the_kernel() {
+    let Some(kernel) = Kernel::new() else { return };
+    let mut recipe = Recipe::new(1, &DUID);
+    recipe.options.push((65_000, Vec::new()));
+    let short = recipe.frame().len();
+    for (len, verdict) in [
+        (steer::STEERED_LEN_MAX, steered()),
+        (steer::STEERED_LEN_MAX + 1, Err(Pass::FrameTooLong)),
+    ] {
+        recipe.options[3].1 = vec![0; len - short];
+        let frame = recipe.frame();
+        assert_eq!(frame.len(), len);
+        assert_eq!(kernel.agree(&frame), verdict, "{len} octets");
+    }
+}
+
+#[test]
 fn what_is_not_ours_is_left_to_the_kernel_by_its_reason() {
     let Some(kernel) = Kernel::new() else { return };
     let verdict = |change: &dyn Fn(&mut Recipe)| {

@@ -34,6 +34,10 @@ pub const OPTIONS_MAX: u32 = 128;
 /// one buffer, and the verifier accepts packet offsets below 64 KiB only.
 pub const FRAME_LEN_MAX: usize = 1 << 15;
 
+/// Octets of the longest frame that is steered: what a UMEM frame of 2048 octets takes behind the
+/// kernel's headroom of 256. The kernel drops a longer one that is redirected to a ring.
+pub const STEERED_LEN_MAX: usize = 2048 - 256;
+
 /// Shortest client identifier that is hashed; the parser asks for three octets (RFC 9915 §11.1).
 const DUID_LEN_MIN: usize = 1;
 /// Longest client identifier that is hashed (RFC 9915 §11.1).
@@ -140,6 +144,8 @@ pass_reasons! {
     NotOurPort = "not-our-port",
     /// To port 547 of an address that is not served.
     NotOurAddress = "not-our-address",
+    /// Longer than a frame of the rings: the kernel's socket serves it.
+    FrameTooLong = "frame-too-long",
     /// More than eight relay layers (RFC 9915 §19.1.2).
     TooDeep = "too-deep",
     /// More option headers than are looked at.
@@ -203,6 +209,9 @@ pub fn locate_payload(
     let group = u128::from_be_bytes(*destination);
     if group != ALL_RELAYS_AND_SERVERS && group != ALL_SERVERS && !serves(destination) {
         return Err(Pass::NotOurAddress);
+    }
+    if frame.size() > STEERED_LEN_MAX {
+        return Err(Pass::FrameTooLong);
     }
     let ip_len = usize::from(u16::from_be_bytes([ip[4], ip[5]]));
     let udp_len = usize::from(u16::from_be_bytes([ip[44], ip[45]]));

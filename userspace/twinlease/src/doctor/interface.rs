@@ -1,9 +1,11 @@
 //! One network interface: driver, queues, offloads, MTU, addresses, groups.
 
-use datapath::{Inspection, longest_frame};
+use datapath::Inspection;
 use std::fs;
 use std::io;
 use std::net::{Ipv6Addr, UdpSocket};
+
+use wire::steer::STEERED_LEN_MAX;
 
 use super::{Finding, Verdict};
 use crate::config::{Config, Interface, Io};
@@ -83,15 +85,14 @@ fn judge(interface: &Interface, facts: &Inspection, workers: usize) -> Vec<Findi
             format!("ethtool -K {name} lro off"),
         ));
     }
-    if facts.mtu as usize + HEADER_MAX > longest_frame() {
+    if facts.mtu as usize + HEADER_MAX > STEERED_LEN_MAX {
         findings.push(Finding::hurts(
             name,
             format!(
-                "has an MTU of {}, and AF_XDP here takes frames of up to {} octets",
-                facts.mtu,
-                longest_frame()
+                "has an MTU of {}, and frames of more than {} octets go by way of the kernel",
+                facts.mtu, STEERED_LEN_MAX
             ),
-            format!("ip link set {name} mtu 1500, so that a longer message comes in fragments"),
+            format!("ip link set {name} mtu 1500, if its driver refuses native XDP with this MTU"),
         ));
     }
     findings
