@@ -27,6 +27,8 @@ pub mod kind {
     pub const RELEASE: u8 = 8;
     /// DECLINE.
     pub const DECLINE: u8 = 9;
+    /// RECONFIGURE.
+    pub const RECONFIGURE: u8 = 10;
     /// INFORMATION-REQUEST.
     pub const INFORMATION_REQUEST: u8 = 11;
     /// RELAY-FORW.
@@ -51,12 +53,18 @@ pub mod code {
     pub const ELAPSED_TIME: u16 = 8;
     /// OPTION_RELAY_MSG.
     pub const RELAY_MESSAGE: u16 = 9;
+    /// OPTION_AUTH.
+    pub const AUTHENTICATION: u16 = 11;
     /// OPTION_STATUS_CODE.
     pub const STATUS_CODE: u16 = 13;
     /// OPTION_RAPID_COMMIT.
     pub const RAPID_COMMIT: u16 = 14;
     /// OPTION_INTERFACE_ID.
     pub const INTERFACE_ID: u16 = 18;
+    /// OPTION_RECONF_MSG.
+    pub const RECONFIGURE_MESSAGE: u16 = 19;
+    /// OPTION_RECONF_ACCEPT.
+    pub const RECONFIGURE_ACCEPT: u16 = 20;
     /// OPTION_DNS_SERVERS.
     pub const DNS_SERVERS: u16 = 23;
     /// OPTION_IA_PD.

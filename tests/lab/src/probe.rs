@@ -155,28 +155,38 @@ impl Probe {
         )
     }
 
-    /// The next datagram, if one comes soon and answers `message`.
-    fn receive(&self, message: &Message) -> Result<Option<Message>> {
+    /// The next message, out of its relay layer, if one comes soon: whoever it is for.
+    ///
+    /// # Errors
+    /// What comes is malformed.
+    pub fn next_message(&self) -> Result<Option<Vec<u8>>> {
         let mut buffer = [0; 2048];
         let len = match self.socket.recv_from(&mut buffer) {
             Ok((len, _)) => len,
             Err(error) if says_nothing(error.kind()) => return Ok(None),
             Err(error) => return Err(error).context("cannot receive"),
         };
-        let answer = match self.link {
-            None => Message::decode(&buffer[..len])?,
-            Some(link) => {
-                let peer = buffer.get(18..34).context("a Relay-reply is too short")?;
-                let peer = Ipv6Addr::from(<[u8; 16]>::try_from(peer)?);
-                let inner = relay_reply(&buffer[..len], link, peer, INTERFACE_ID)?;
-                Message::decode(&inner)?
-            }
+        let Some(link) = self.link else {
+            return Ok(Some(buffer[..len].to_vec()));
         };
-        let is_ours = answer.transaction_id == message.transaction_id
-            && answer.option(code::CLIENT_ID) == message.option(code::CLIENT_ID);
-        if is_ours && self.link.is_some() && peer_of(&answer) != peer_of(message) {
+        let peer = buffer.get(18..34).context("a Relay-reply is too short")?;
+        let peer = Ipv6Addr::from(<[u8; 16]>::try_from(peer)?);
+        let inner = relay_reply(&buffer[..len], link, peer, INTERFACE_ID)?;
+        let message = Message::decode(&inner)?;
+        if message.option(code::CLIENT_ID).is_some() && peer_of(&message) != peer {
             bail!("the peer-address was not copied");
         }
+        Ok(Some(inner))
+    }
+
+    /// The next datagram, if one comes soon and answers `message`.
+    fn receive(&self, message: &Message) -> Result<Option<Message>> {
+        let Some(octets) = self.next_message()? else {
+            return Ok(None);
+        };
+        let answer = Message::decode(&octets)?;
+        let is_ours = answer.transaction_id == message.transaction_id
+            && answer.option(code::CLIENT_ID) == message.option(code::CLIENT_ID);
         Ok(is_ours.then_some(answer))
     }
 

@@ -21,6 +21,8 @@ mod operator;
 mod pair;
 /// Real clients, directly and through a real relay.
 mod real_clients;
+/// Reconfigure, to a client that checks it and to a real one.
+mod reconfigure;
 /// A new config under load, and one that is refused.
 mod reload;
 /// `kill -9` right after the Reply, and an orderly stop.

@@ -52,6 +52,11 @@ impl Addresses {
         served
     }
 
+    /// Whether the interface itself has the address.
+    pub(crate) fn is_on_interface(&self, address: Ipv6Addr) -> bool {
+        self.link_local == Some(address) || self.others.contains(&address)
+    }
+
     /// The address to answer from: the one that was asked; behind a multicast, one of the client's
     /// scope, and of those the one that shares the longest prefix with it (RFC 6724 §5, rules 2
     /// and 8). `None` while the interface has no address that would do.

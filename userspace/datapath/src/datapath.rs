@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::net::Ipv6Addr;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
@@ -12,7 +13,7 @@ use crate::addresses::Addresses;
 use crate::counters::IoCounters;
 use crate::error::{DatapathError, kernel_socket_remedy};
 use crate::interface::{InterfaceFacts, interface_facts};
-use crate::kernel::{KernelReader, KernelSocket};
+use crate::kernel::{self, KernelReader, KernelSocket};
 use crate::ladder::{Climb, Climbed, Refusal};
 use crate::queue::PortFacts;
 use crate::rx::{Rx, RxKernel, RxQueue, SharedAddresses};
@@ -292,6 +293,22 @@ impl Datapath {
                 tracing::warn!(%interface, %reason, "addresses not refreshed");
             }
         }
+    }
+
+    /// The interface by which the kernel reaches a relay: the one that has the source address that
+    /// the kernel would send from or, if that is on none of them, the first with a route.
+    pub fn interface_towards(&self, peer: Ipv6Addr) -> Option<InterfaceId> {
+        let source = kernel::source_towards(peer, None).ok();
+        let has_source = |interface: &Interface| {
+            let addresses = interface.addresses.load();
+            source.is_some_and(|source| addresses.is_on_interface(source))
+        };
+        let has_route = |interface: &Interface| {
+            kernel::source_towards(peer, Some(interface.facts.index)).is_ok()
+        };
+        let position = |found: &dyn Fn(&Interface) -> bool| self.interfaces.iter().position(found);
+        let place = position(&has_source).or_else(|| position(&has_route))?;
+        u16::try_from(place).ok().map(InterfaceId)
     }
 
     /// Whether no interface can carry a packet: each is down, without carrier, or gone.

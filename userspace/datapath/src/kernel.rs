@@ -10,7 +10,10 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use arrayvec::ArrayVec;
 use core::ffi::c_int;
 use rustix::io::Errno;
-use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, ipproto, socket_with, sockopt};
+use rustix::net::{
+    AddressFamily, SocketFlags, SocketType, bind, connect, getsockname, ipproto, socket_with,
+    sockopt,
+};
 use wire::udp::SERVER_PORT;
 
 use crate::interface::InterfaceFacts;
@@ -84,6 +87,26 @@ impl KernelSocket {
         let peer = sys::socket_address(path.peer.octets(), path.peer_port, self.interface);
         let control = Control::packet_info(path.local.octets(), self.interface);
         sys::send_message(self.as_fd(), payload, &peer, &control)
+    }
+}
+
+/// The address that the kernel would send from to `peer`, by its routes or by those of one
+/// interface. Nothing is sent.
+///
+/// # Errors
+/// There is no route, or no socket to be had.
+pub(crate) fn source_towards(peer: Ipv6Addr, interface: Option<u32>) -> io::Result<Ipv6Addr> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let protocol = Some(ipproto::UDP);
+    let fd = socket_with(AddressFamily::INET6, SocketType::DGRAM, flags, protocol)?;
+    if let Some(index) = interface {
+        let index = index as c_int;
+        sys::set_option(fd.as_fd(), libc::SOL_SOCKET, libc::SO_BINDTOIFINDEX, &index)?;
+    }
+    connect(&fd, &SocketAddrV6::new(peer, SERVER_PORT, 0, 0))?;
+    match SocketAddrV6::try_from(getsockname(&fd)?) {
+        Ok(address) => Ok(*address.ip()),
+        Err(_) => Err(io::ErrorKind::AddrNotAvailable.into()),
     }
 }
 

@@ -1,5 +1,7 @@
 //! Answers out: into the TX rings of a worker, or to the kernel sockets.
 
+use std::io;
+use std::net::{Ipv6Addr, SocketAddrV6};
 use std::os::fd::AsFd;
 use std::sync::Arc;
 
@@ -11,6 +13,7 @@ use crate::kernel::{KernelPath, KernelSocket};
 use crate::reply::{Place, Reply, ReplyTo, Way};
 use crate::ring::{Consumer, Producer};
 use crate::socket::XskSocket;
+use crate::spec::InterfaceId;
 use crate::sys;
 use crate::umem::{Frame, Home, Stock, Umem, address_of, number_of};
 use crate::waker::Waker;
@@ -131,6 +134,37 @@ impl Tx {
             }
             (Place::Buffer(buffer), Way::Queue(_)) => self.buffers.give_back(buffer),
         }
+    }
+
+    /// Sends what is no answer, from the server's port, by the kernel's socket of an interface: the
+    /// kernel finds the neighbour and the source address.
+    ///
+    /// # Errors
+    /// What the kernel says; `NotFound` for an interface that there is not.
+    pub fn send_unasked(
+        &self,
+        interface: InterfaceId,
+        peer: SocketAddrV6,
+        payload: &[u8],
+    ) -> io::Result<()> {
+        let kernels = self.paths.iter().filter_map(|path| match path {
+            TxPath::Kernel(socket) => Some(socket),
+            TxPath::Queue(_) => None,
+        });
+        // Every interface has one, in their order.
+        let mut kernels = kernels.skip(usize::from(interface.0));
+        let socket = kernels.next().ok_or(io::ErrorKind::NotFound)?;
+        let way = KernelPath {
+            peer: *peer.ip(),
+            peer_port: peer.port(),
+            local: Ipv6Addr::UNSPECIFIED,
+        };
+        let sent = socket.send(payload, &way);
+        match &sent {
+            Ok(()) => self.counters.count_sent_socket(),
+            Err(_) => self.counters.count_drop(IoDrop::SendFailed, 1),
+        }
+        sent
     }
 
     /// Gives up an answer.

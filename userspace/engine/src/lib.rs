@@ -18,6 +18,7 @@ pub mod ingress;
 pub mod lifetime;
 pub mod model;
 pub mod operator;
+pub mod reconfigure;
 pub mod recovery;
 
 mod plan;
@@ -39,4 +40,5 @@ pub use model::{
     OptionValues, PoolConfig, PoolId, Relationship, ReservationSpec, ServedPool, is_configurable,
 };
 pub use operator::{Imported, NotImported, end, foreign_owner, import, take_for_import};
+pub use reconfigure::Rkap;
 pub use recovery::{Adopted, Adopting, adopt, expire, restore, restore_batch};

@@ -109,7 +109,8 @@ pub struct BindingRecord<'a> {
     pub expires: crate::AbsTime,
     /// What the failover partner was told of it and has told; [`PartnerTimes::NONE`] without one.
     pub partner: PartnerTimes,
-    /// Whether the client takes Reconfigure messages (RFC 9915 §21.20).
+    /// Whether the client takes Reconfigure messages (RFC 9915 §21.20) and has the key that it
+    /// checks them by (§20.4.2).
     pub accepts_reconfigure: bool,
     /// How the client is reached: for a relayed one the body of OPTION_LQ_RELAY_DATA (RFC 5007
     /// §4.1.2.4), for a direct one that accepts Reconfigure its address of 16 octets, else nothing.

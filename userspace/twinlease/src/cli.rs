@@ -6,6 +6,7 @@ mod commands;
 mod doctor;
 mod failover;
 mod leases;
+mod reconfigure;
 #[cfg(test)]
 mod tests;
 mod why;
@@ -15,6 +16,7 @@ use lease::{AbsTime, Lease};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use crate::config::{self, CONTROL_SOCKET};
 use crate::control::view::{parse_lease, parse_moment};
@@ -101,6 +103,9 @@ pub enum Command {
         #[command(flatten)]
         server: ServerArgs,
     },
+    /// Have clients renew their leases or ask for their configuration now (RFC 9915 §18.3.11), and
+    /// tell what became of each. Ends with the last of them; interrupting it takes the order back.
+    Reconfigure(ReconfigureArgs),
     /// Show and change bindings.
     #[command(subcommand)]
     Leases(Leases),
@@ -159,6 +164,76 @@ pub struct PartnerDownArgs {
     /// Which server.
     #[command(flatten)]
     pub server: ServerArgs,
+}
+
+/// What clients are to send.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, ValueEnum)]
+pub enum Requested {
+    /// Renew: to the server that they have their leases from.
+    #[default]
+    Renew,
+    /// Rebind: to any server; after a takeover this is what the partner's clients answer with.
+    Rebind,
+    /// Information-request: their configuration without leases.
+    InformationRequest,
+}
+
+impl Requested {
+    /// As the control socket has it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Renew => "renew",
+            Self::Rebind => "rebind",
+            Self::InformationRequest => "information-request",
+        }
+    }
+}
+
+/// Options of `reconfigure`.
+#[derive(Debug, Args)]
+#[group(id = "whom", required = true, multiple = false, args = ["duid", "link", "all"])]
+pub struct ReconfigureArgs {
+    /// The client with this DUID, in hexadecimal.
+    #[arg(long, value_name = "DUID")]
+    pub duid: Option<String>,
+    /// All clients of this link.
+    #[arg(long, value_name = "NAME")]
+    pub link: Option<String>,
+    /// All clients.
+    #[arg(long)]
+    pub all: bool,
+    /// What they are to send.
+    #[arg(long, value_name = "MESSAGE", value_enum, default_value = "renew")]
+    pub message: Requested,
+    /// Messages sent a second at most [default: 100].
+    #[arg(long, value_name = "NUMBER")]
+    pub rate: Option<u32>,
+    /// How long a client is waited for before it is sent the message again, as 500ms or 2s; each
+    /// further wait is twice as long [default: 2s].
+    #[arg(long, value_name = "DURATION", value_parser = parse_wait)]
+    pub timeout: Option<Duration>,
+    /// How often a client that does not answer is sent the message, at most 8 [default: 8].
+    #[arg(long, value_name = "NUMBER")]
+    pub attempts: Option<u8>,
+    /// As JSON, one object a line.
+    #[arg(long)]
+    pub json: bool,
+    /// Which server.
+    #[command(flatten)]
+    pub server: ServerArgs,
+}
+
+/// A duration as `500ms` or `2s`.
+fn parse_wait(text: &str) -> Result<Duration, String> {
+    let number = |text: &str| text.parse::<u32>().ok().map(u64::from);
+    let wait = match text.strip_suffix("ms") {
+        Some(millis) => number(millis).map(Duration::from_millis),
+        None => text
+            .strip_suffix('s')
+            .and_then(number)
+            .map(Duration::from_secs),
+    };
+    wait.ok_or_else(|| "write a duration such as 500ms or 2s".to_owned())
 }
 
 /// Options of `why`.
@@ -346,6 +421,7 @@ fn execute(command: Command) -> anyhow::Result<()> {
         } => doctor::doctor(&config, try_interfaces, json),
         Command::Status { json, server } => in_runtime(commands::status(&server, json)),
         Command::Why(args) => in_runtime(why::why(&args)),
+        Command::Reconfigure(args) => in_runtime(reconfigure::reconfigure(&args)),
         Command::Reload { json, server } => in_runtime(commands::reload(&server, json)),
         Command::Leases(Leases::List(args)) => in_runtime(leases::list(&args)),
         Command::Leases(Leases::Export(args)) => in_runtime(leases::export(&args)),

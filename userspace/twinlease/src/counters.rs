@@ -200,6 +200,8 @@ pub struct Fields {
     pub bindings: Counter,
     /// Bindings whose time ended and that were removed.
     pub expired: Counter,
+    /// Clients that have done what a Reconfigure asked for.
+    pub reconfigured: Counter,
     /// Binding updates from and to the failover partner.
     pub partner: PartnerCounters,
     /// Passes of the worker's loop.
@@ -232,6 +234,7 @@ impl WorkerCounters {
             held: Counter::default(),
             bindings: Counter::default(),
             expired: Counter::default(),
+            reconfigured: Counter::default(),
             partner: PartnerCounters::default(),
             iterations: Counter::default(),
             busy_ns: Counter::default(),
@@ -252,6 +255,7 @@ impl WorkerCounters {
             held: self.held.get(),
             bindings: self.bindings.get(),
             expired: self.expired.get(),
+            reconfigured: self.reconfigured.get(),
             partner: self.partner.snapshot(),
             iterations: self.iterations.get(),
             busy_ns: self.busy_ns.get(),
@@ -284,6 +288,8 @@ pub struct WorkerSnapshot {
     pub bindings: u64,
     /// Bindings expired.
     pub expired: u64,
+    /// Clients that have done what a Reconfigure asked for.
+    pub reconfigured: u64,
     /// Binding updates from and to the failover partner.
     pub partner: PartnerSnapshot,
     /// Passes of the loop.

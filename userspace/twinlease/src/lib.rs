@@ -14,6 +14,7 @@ pub mod metrics;
 pub mod partner;
 pub mod recovery;
 pub mod reload;
+pub mod rkap;
 pub mod run;
 pub mod state_dir;
 pub mod worker;

@@ -1,6 +1,7 @@
 //! The running server as `status` and the metrics see it.
 
 use crate::config::Idle;
+use crate::control::server::Routes;
 use crate::control::status::{
     InterfaceReport, JournalReport, PoolReport, StatusReport, StatusSource, WorkerReport,
 };
@@ -9,10 +10,11 @@ use crate::counters::WorkerCounters;
 use crate::partner::relationship::task::Handle;
 use crate::reload::ConfigState;
 use arc_swap::ArcSwap;
-use datapath::{Datapath, InterfaceStatus, IoCounters};
+use datapath::{Datapath, InterfaceId, InterfaceStatus, IoCounters};
 use engine::{Model, ServedPool};
 use journal::{Health, Journal, LATENCY_BUCKETS};
 use std::collections::BTreeMap;
+use std::net::Ipv6Addr;
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Instant;
 use wire::SHARDS;
@@ -81,6 +83,13 @@ impl StatusSource for Live {
                 .upgrade()
                 .map_or_else(JournalReport::default, |live| journal(&live)),
         }
+    }
+}
+
+impl Routes for Live {
+    fn towards(&self, relay: Ipv6Addr) -> Option<InterfaceId> {
+        let datapath = self.datapath.lock().unwrap_or_else(PoisonError::into_inner);
+        datapath.interface_towards(relay)
     }
 }
 

@@ -174,6 +174,12 @@ fn bindings(families: &mut Families<'_>, workers: &Workers<'_>) -> fmt::Result {
         None,
         each(workers, |w| w.counters.expired),
     )?;
+    families.counter(
+        "reconfigured_clients",
+        "Clients that have sent what a Reconfigure asked for.",
+        None,
+        each(workers, |w| w.counters.reconfigured),
+    )?;
     families.gauge(
         "worker_shards",
         "Shards that the worker owns.",

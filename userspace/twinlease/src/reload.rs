@@ -5,7 +5,7 @@ use crate::control::status::{ConfigReport, ReloadReport};
 use crate::control::view::Moment;
 use crate::worker::{BeginHandover, Gate, Inbox, Mail, Switch};
 use arc_swap::ArcSwap;
-use engine::Model;
+use engine::{Model, Rkap};
 use lease::AbsTime;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -85,6 +85,8 @@ pub struct Reloader {
     pub duid: Box<[u8]>,
     /// The allocation key, wherever it came from.
     pub key: [u8; 16],
+    /// What clients' reconfigure keys are made of.
+    pub rkap: Arc<Rkap>,
     /// The cores that workers may be given.
     pub cores: Vec<usize>,
     /// The model in use, for whoever shows names of links and pools.
@@ -179,7 +181,7 @@ impl Reloader {
     async fn prepare(&self) -> Result<Option<Prepared>, Vec<String>> {
         let (file, cores, key) = (self.file.clone(), self.cores.clone(), self.key);
         let (before, duid) = (Arc::clone(&self.config), self.duid.clone());
-        let in_use = self.model.load_full();
+        let (in_use, rkap) = (self.model.load_full(), Arc::clone(&self.rkap));
         let prepare = move || {
             let (config, report) = config::load(&file, &cores).map_err(|report| lines(&report))?;
             let fixed = diff::needs_restart(&before, &config);
@@ -195,7 +197,8 @@ impl Reloader {
             }
             let model = config
                 .successor(&duid, key, &in_use)
-                .map_err(|error| vec![error.to_string()])?;
+                .map_err(|error| vec![error.to_string()])?
+                .with_rkap(config.reconfigure.then_some(rkap));
             Ok(Some(Prepared {
                 config: Arc::new(config),
                 model: Arc::new(model),

@@ -16,10 +16,11 @@ use crate::partner::relationship::{Post, task::Handle};
 use crate::partner::start::{Relationships, Surroundings};
 use crate::recovery::{self, Restored};
 use crate::reload::{ConfigState, ReloadHandle, Reloader};
+use crate::rkap;
 use crate::state_dir::StateDir;
 use crate::worker::{
-    Desk, Held, Inbox, Leeways, Mail, Partner, ReclaimWalk, ShardSet, Trace, Transit, Worker,
-    WorkerDrop,
+    Awaited, Desk, Held, Inbox, Leeways, Mail, Partner, ReclaimWalk, ShardSet, Trace, Transit,
+    Worker, WorkerDrop,
 };
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
@@ -77,6 +78,8 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
     let state_dir = StateDir::open(&config.state_dir)?;
     let journal_dir = state_dir.path().join("journal");
     let Identity { model, duid, key } = identity(&config, &state_dir)?;
+    let rkap = rkap::open(&config, &state_dir)?;
+    let model = Arc::new(model.with_rkap(config.reconfigure.then(|| Arc::clone(&rkap))));
     let workers = config.cores.len();
     let owner = recovery::owners(workers);
     // Whose lock this is before any interface is touched: another server may be serving there.
@@ -123,6 +126,8 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
         reload: reload.clone(),
         failover: failover.clone(),
         workers: Workers::new(handles.collect(), owner),
+        routes: Arc::clone(&live) as _,
+        reconfiguring: Arc::default(),
         status: Arc::clone(&live) as _,
     };
     let (stop, stopped) = watch::channel(false);
@@ -132,12 +137,20 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
     if let Some(address) = config.metrics {
         tasks.spawn(serve_metrics(address, live, until(stopped.clone())));
     }
+    let served = Arc::clone(&current);
+    tasks.spawn(rkap::retain(
+        Arc::clone(&rkap),
+        state_dir,
+        move || served.load().gives_keys(),
+        until(stopped.clone()),
+    ));
     let socket = config.control_socket.clone();
     let reloader = Reloader {
         file,
         config: Arc::new(config),
         duid,
         key,
+        rkap,
         cores,
         model: current,
         inboxes: Arc::clone(&server.inboxes),
@@ -167,7 +180,7 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
 /// A model, and what outlives every model: the server's own DUID and its allocation key.
 pub struct Identity {
     /// What is served under that identity.
-    pub model: Arc<Model>,
+    pub model: Model,
     /// The server DUID.
     pub duid: Box<[u8]>,
     /// What decides who gets which lease.
@@ -190,11 +203,7 @@ pub fn identity(config: &Config, state_dir: &StateDir) -> anyhow::Result<Identit
     let model = config
         .model(&duid, key)
         .context("the configuration cannot be served")?;
-    Ok(Identity {
-        model: Arc::new(model),
-        duid,
-        key,
-    })
+    Ok(Identity { model, duid, key })
 }
 
 pub(crate) async fn until(mut stopped: watch::Receiver<bool>) {
@@ -325,6 +334,7 @@ impl Server {
             appender,
             held: Held::default(),
             handover: None,
+            awaited: Awaited::default(),
             trace: Trace::default(),
             partner,
             owner: Arc::clone(owner),

@@ -9,10 +9,14 @@ use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
 use crate::config::value::parse_hex;
+use engine::reconfigure::SECRET_LEN_MIN;
 use wire::Duid;
 
 /// DUID-UUID (RFC 6355 §4).
 const DUID_TYPE_UUID: [u8; 2] = [0x00, 0x04];
+
+/// The file of the replay detection values that have been reserved.
+const REPLAY: &str = "reconfigure-replay";
 
 /// Why the identity cannot be had.
 #[derive(Debug, thiserror::Error)]
@@ -30,10 +34,16 @@ pub enum StateDirError {
         "{0} is damaged; restore it from a backup: with a new one clients would lose their leases"
     )]
     Damaged(PathBuf),
+    /// The file of replay detection values does not hold what was once written into it.
+    #[error(
+        "{0} is damaged; remove it if the clock has not been set back since it was written: with \
+         smaller values than before clients would discard what they are sent"
+    )]
+    Replay(PathBuf),
 }
 
 /// A state directory that exists.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct StateDir(PathBuf);
 
 impl StateDir {
@@ -79,6 +89,47 @@ impl StateDir {
     pub fn allocation_key(&self) -> Result<[u8; 16], StateDirError> {
         let (octets, path) = self.kept("allocation-key", 0o600, |random| random.to_vec())?;
         octets.try_into().map_err(|_| StateDirError::Damaged(path))
+    }
+
+    /// What clients' reconfigure keys are made of; made at the first call, readable by the owner
+    /// only.
+    ///
+    /// # Errors
+    /// The file cannot be read or written, or is damaged.
+    pub fn reconfigure_secret(&self) -> Result<Box<[u8]>, StateDirError> {
+        let (octets, path) = self.kept("reconfigure-secret", 0o600, |random| random.to_vec())?;
+        match octets.len() {
+            SECRET_LEN_MIN.. => Ok(octets.into()),
+            _ => Err(StateDirError::Damaged(path)),
+        }
+    }
+
+    /// The limit of replay detection values (RFC 9915 §20.3) that was retained last; 0 at first.
+    ///
+    /// # Errors
+    /// The file cannot be read, or is damaged.
+    pub fn replay_limit(&self) -> Result<u64, StateDirError> {
+        let path = self.0.join(REPLAY);
+        let octets = match fs::read_to_string(&path) {
+            Ok(text) => parse_hex(text.trim_end()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => None,
+            Err(error) => return Err(StateDirError::Io { path, error }),
+        };
+        let octets = octets.and_then(|octets| octets.try_into().ok());
+        octets
+            .map(u64::from_be_bytes)
+            .ok_or(StateDirError::Replay(path))
+    }
+
+    /// Retains a limit of replay detection values.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn retain_replay_limit(&self, limit: u64) -> Result<(), StateDirError> {
+        let path = self.0.join(REPLAY);
+        let written = self.write_once(&path, 0o644, &limit.to_be_bytes());
+        written.map_err(|error| StateDirError::Io { path, error })
     }
 
     fn kept(
@@ -157,6 +208,22 @@ mod tests {
             .unwrap()
             .permissions();
         assert_eq!(mode.mode() & 0o777, 0o600);
+    }
+
+    #[test]
+    fn a_replay_limit_is_retained_and_a_damaged_one_is_not_taken_for_none() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = StateDir::open(dir.path()).unwrap();
+        assert_eq!(state.replay_limit().unwrap(), 0);
+        for limit in [7, u64::MAX] {
+            state.retain_replay_limit(limit).unwrap();
+            assert_eq!(state.replay_limit().unwrap(), limit);
+        }
+        fs::write(dir.path().join(REPLAY), "00:01").unwrap();
+        assert!(matches!(
+            state.replay_limit(),
+            Err(StateDirError::Replay(_))
+        ));
     }
 
     #[test]

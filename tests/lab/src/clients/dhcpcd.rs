@@ -41,6 +41,7 @@ impl Dhcpcd {
         let mut config = format!(
             "ipv6only\nnoipv6rs\nduid ll\nallowinterfaces {interface} {INSIDE}\n\
              option domain_name_servers\n\
+             option dhcp6_reconfigure_accept\n\
              interface {interface}\n"
         );
         if want.address() {

@@ -6,6 +6,7 @@ use crate::failover;
 use crate::model::{Link, OptionScopes};
 use crate::plan::{Hold, IaAnswer, Line, Plan};
 use crate::policy::{Policy, Taking};
+use crate::reconfigure;
 use crate::reply;
 use crate::via;
 use lease::{BindingDelta, BindingRecord, BindingStatus};
@@ -59,13 +60,21 @@ pub(super) fn answer(
     if written.is_err() || !commits {
         plan.give_back(exchange.context.model);
     }
-    let len = written?;
-    let durable = commits && commit(exchange, duid, link, &plan);
+    let Written { len, keyed } = written?;
+    let durable = commits && commit(exchange, duid, link, &plan, keyed);
     Ok(Outcome::Reply {
         len,
         durable,
         kind: form.kind,
     })
+}
+
+/// An answer that stands in the buffer.
+struct Written {
+    /// Octets of UDP payload.
+    len: usize,
+    /// It gives the client a key, so that it may be sent Reconfigure messages.
+    keyed: bool,
 }
 
 /// Whether two IAs of one kind could be led to the same lease.
@@ -79,7 +88,7 @@ fn write(
     form: Form,
     link: &Link,
     plan: &Plan,
-) -> Result<usize, DropReason> {
+) -> Result<Written, DropReason> {
     let model = exchange.context.model;
     let mut writer = reply::begin(exchange.out, model, exchange.parsed, form.kind)?;
     if form.kind == MessageType::ADVERTISE {
@@ -108,13 +117,22 @@ fn write(
     }
     scopes.push(link.options());
     reply::configured_options(&mut writer, model, &scopes, exchange.parsed)?;
-    reply::finish(writer)
+    let keyed = reconfigure::give_key(&mut writer, exchange.context, exchange.parsed, form.kind)?;
+    let len = reply::finish(writer)?;
+    Ok(Written { len, keyed })
 }
 
 /// Binds what was granted and ends what was given up for it; whether there was anything.
-fn commit(exchange: &mut Exchange<'_>, duid: Duid<'_>, link: &Link, plan: &Plan) -> bool {
+fn commit(
+    exchange: &mut Exchange<'_>,
+    duid: Duid<'_>,
+    link: &Link,
+    plan: &Plan,
+    keyed: bool,
+) -> bool {
     let mut any = false;
-    let via = via::of(exchange.parsed);
+    let may_be_keyed = keyed || keeps_key(exchange);
+    let via = via::of(exchange.parsed, may_be_keyed);
     for ia in plan.ias() {
         for line in ia.lines {
             if line.hold == Hold::Replaced
@@ -122,9 +140,13 @@ fn commit(exchange: &mut Exchange<'_>, duid: Duid<'_>, link: &Link, plan: &Plan)
             {
                 exchange.end(id);
             }
-            let Some(record) = bound(exchange, duid, link, &via, &ia, line) else {
+            let Some(mut record) = bound(exchange, duid, link, &via, &ia, line) else {
                 continue;
             };
+            record.accepts_reconfigure = keyed || may_be_keyed && was_keyed(exchange, &record);
+            if !record.accepts_reconfigure && !exchange.parsed.is_relayed() {
+                record.via = &[];
+            }
             exchange.shard.put(&record);
             (exchange.emit)(&BindingDelta::Put {
                 shard: exchange.shard.id(),
@@ -134,6 +156,18 @@ fn commit(exchange: &mut Exchange<'_>, duid: Duid<'_>, link: &Link, plan: &Plan)
         }
     }
     any
+}
+
+/// Whether a client that says nothing of Reconfigure has the key that it was given before. A Renew
+/// or Rebind need not repeat that the client accepts (RFC 9915 §18.2.4, §18.2.5).
+fn keeps_key(exchange: &Exchange<'_>) -> bool {
+    let extends = [MessageType::RENEW, MessageType::REBIND].contains(&exchange.parsed.msg_type());
+    extends && exchange.context.model.rkap.is_some() && !exchange.parsed.index.reconf_accept
+}
+
+fn was_keyed(exchange: &Exchange<'_>, record: &BindingRecord<'_>) -> bool {
+    let before = exchange.shard.by_lease(record.lease);
+    before.is_some_and(|(_, before)| before.accepts_reconfigure && before.duid == record.duid)
 }
 
 /// The binding that a line of the answer makes, unless it refuses the lease.
@@ -171,7 +205,7 @@ fn bound<'d>(
         status_since,
         expires,
         partner,
-        accepts_reconfigure: exchange.parsed.index.reconf_accept,
+        accepts_reconfigure: false,
         via,
     })
 }

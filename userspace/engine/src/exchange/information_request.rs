@@ -4,6 +4,7 @@
 use super::{Exchange, Outcome};
 use crate::drop_reason::DropReason;
 use crate::model::OptionScopes;
+use crate::reconfigure;
 use crate::reply;
 use wire::MessageType;
 
@@ -21,6 +22,12 @@ pub(super) fn answer(exchange: &mut Exchange<'_>) -> Result<Outcome, DropReason>
     let mut scopes = OptionScopes::new();
     scopes.push(link.options());
     reply::configured_options(&mut writer, model, &scopes, exchange.parsed)?;
+    reconfigure::give_key(
+        &mut writer,
+        exchange.context,
+        exchange.parsed,
+        MessageType::REPLY,
+    )?;
     let len = reply::finish(writer)?;
     Ok(Outcome::Reply {
         len,

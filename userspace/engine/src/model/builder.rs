@@ -289,6 +289,7 @@ impl ModelBuilder {
                 .is_some_and(|before| Arc::ptr_eq(&before.reservations, &reservations)),
             reservations,
             relationship: None,
+            rkap: None,
         };
         let heirs = before.map(Heirs::new).unwrap_or_default();
         for ((index, spec), clients) in (0..).zip(&self.links).zip(reserved.clients) {

@@ -19,6 +19,7 @@ pub(crate) use self::reservation::{Reservation, ReservationId};
 use self::reservation::{Reservations, span};
 use crate::ingress::{InterfaceId, Parsed};
 use crate::lifetime::Lifetimes;
+use crate::reconfigure::Rkap;
 use arrayvec::ArrayVec;
 use lease::{Lease, Leeway, LinkKey, Pool, Role};
 use std::collections::HashMap;
@@ -51,6 +52,8 @@ pub struct Model {
     reservations_inherited: bool,
     /// That of the first link that has one.
     relationship: Option<Relationship>,
+    /// `None`: no client is told that it may be sent Reconfigure messages.
+    pub(crate) rkap: Option<Arc<Rkap>>,
 }
 
 /// Position of a link in [`Model::links`]; valid for the model that gave it.
@@ -155,6 +158,25 @@ impl Model {
             leeways[usize::from(index)] = leeway;
         }
         leeways
+    }
+
+    /// The same model, which gives clients that accept Reconfigure messages their keys, if there is
+    /// something to make keys of.
+    #[must_use]
+    pub fn with_rkap(self, rkap: Option<Arc<Rkap>>) -> Self {
+        Self { rkap, ..self }
+    }
+
+    /// Whether clients that accept Reconfigure messages are given keys.
+    pub fn gives_keys(&self) -> bool {
+        self.rkap.is_some()
+    }
+
+    /// The interface on whose link the clients of a link are, if it is not behind relays only.
+    pub fn interface_of(&self, link: LinkKey) -> Option<InterfaceId> {
+        let of_link = |id: &Option<LinkId>| id.is_some_and(|id| self.link(id).shares_network(link));
+        let place = self.interfaces.iter().position(of_link)?;
+        u16::try_from(place).ok().map(InterfaceId)
     }
 
     /// The server's own DUID.

@@ -41,6 +41,7 @@ pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
     let links = links::check(&file.links, &interfaces, lifetimes, findings);
     let failover = failover::check(&file.failover, &links, findings);
     control(&file.control, findings);
+    reconfigure(file, findings);
     Config {
         state_dir: value(&file.server.state_dir).unwrap_or_else(|| STATE_DIR.into()),
         duid: value(&file.server.duid).map(|duid| duid.0),
@@ -55,6 +56,8 @@ pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
         lifetimes,
         options: file.options.clone(),
         bind_on_renew: value(&file.bind_on_renew).unwrap_or(false),
+        reconfigure: value(&file.reconfigure.enabled).unwrap_or(false),
+        reconfigure_secret: value(&file.reconfigure.secret).map(|secret| secret.0),
         quarantine: value(&file.decline.quarantine),
         declines_per_client: value(&file.decline.per_client).map(|n| n.0 as u32),
         relay_supplied_options: file.server.relay_supplied_options.as_ref().map(|list| {
@@ -171,6 +174,23 @@ fn interfaces(file: &[file::Interface], findings: &mut Findings) -> Vec<Interfac
             .collect(),
     };
     file.iter().map(make).collect()
+}
+
+/// Partners must know each other's keys: the client of one may be the other's after a takeover.
+fn reconfigure(file: &File, findings: &mut Findings) {
+    let reconfigure = &file.reconfigure;
+    let enabled = reconfigure.enabled.as_ref().filter(|enabled| enabled.value);
+    if let Some(enabled) = enabled
+        && reconfigure.secret.is_none()
+        && !file.failover.is_empty()
+    {
+        findings.fault(
+            &enabled.place,
+            "the failover partner would not know the keys that this server gives clients",
+            "write the same secret into [reconfigure] of both servers, 16 octets or more in \
+             hexadecimal, as from `openssl rand -hex 16`",
+        );
+    }
 }
 
 fn control(control: &file::Control, findings: &mut Findings) {

@@ -14,6 +14,10 @@ pub fn needs_restart(before: &Config, after: &Config) -> Vec<String> {
             "server.allocation-key",
             before.allocation_key == after.allocation_key,
         ),
+        (
+            "reconfigure.secret",
+            before.reconfigure_secret == after.reconfigure_secret,
+        ),
         ("workers.cores", before.cores == after.cores),
         ("workers.idle", before.idle == after.idle),
         ("interface", before.interfaces == after.interfaces),
@@ -44,6 +48,8 @@ pub fn changes(before: &Config, after: &Config) -> Vec<String> {
         lifetimes,
         options,
         bind_on_renew,
+        reconfigure,
+        reconfigure_secret: _,
         quarantine,
         declines_per_client,
         relay_supplied_options,
@@ -61,6 +67,7 @@ pub fn changes(before: &Config, after: &Config) -> Vec<String> {
         &before.bind_on_renew,
         bind_on_renew,
     );
+    changes.value("reconfigure.enabled", &before.reconfigure, reconfigure);
     let settings = [
         ("options", before.options == *options),
         ("decline.quarantine", before.quarantine == *quarantine),

@@ -27,6 +27,7 @@ pub struct File {
     pub rapid_commit: Maybe<bool>,
     pub bind_on_renew: Maybe<bool>,
     pub decline: Decline,
+    pub reconfigure: Reconfigure,
     pub options: OptionValues,
     pub links: Vec<Link>,
     pub failover: Vec<Failover>,
@@ -71,6 +72,13 @@ pub struct Lifetimes {
 pub struct Decline {
     pub quarantine: Maybe<Secs>,
     pub per_client: Maybe<Within<0, 65_535>>,
+}
+
+/// `[reconfigure]`
+#[derive(Debug)]
+pub struct Reconfigure {
+    pub enabled: Maybe<bool>,
+    pub secret: Maybe<Octets<16, 64>>,
 }
 
 /// `[[link]]`
@@ -162,6 +170,10 @@ impl File {
                 decline: file.table("decline", |t| Decline {
                     quarantine: t.get("quarantine"),
                     per_client: t.get("per-client"),
+                }),
+                reconfigure: file.table("reconfigure", |t| Reconfigure {
+                    enabled: t.get("enabled"),
+                    secret: t.get("secret"),
                 }),
                 options: file.table("options", options::read),
                 links: file.tables("link", Link::read),

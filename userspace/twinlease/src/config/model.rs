@@ -35,6 +35,10 @@ pub struct Config {
     pub options: OptionValues,
     /// Whether a Renew of an unknown IA makes a binding (RFC 9915 §18.3.4).
     pub bind_on_renew: bool,
+    /// Whether clients that accept Reconfigure messages are given keys (RFC 9915 §18.3.11).
+    pub reconfigure: bool,
+    /// What those keys are made of, if the file fixes it; else the one kept in `state_dir`.
+    pub reconfigure_secret: Option<Box<[u8]>>,
     /// How long a declined address rests; the engine's own default if `None`.
     pub quarantine: Option<Secs>,
     /// Addresses that one client can have in quarantine; the engine's own default if `None`.

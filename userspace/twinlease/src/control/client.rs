@@ -2,9 +2,9 @@
 //! requests of a command.
 
 use http_body_util::{BodyExt, Full, Limited};
-use hyper::body::Bytes;
+use hyper::body::{Bytes, Incoming};
 use hyper::client::conn::http1::{self, SendRequest};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode};
 use hyper_util::rt::TokioIo;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -144,6 +144,26 @@ impl Client {
             .await
     }
 
+    /// The answer to `POST path_and_query`, line by line, which may take for ever.
+    ///
+    /// # Errors
+    /// [`ClientError::Refused`], [`ClientError::Broken`].
+    pub async fn post_lines(&mut self, path_and_query: &str) -> Result<AnswerLines, ClientError> {
+        let asked = self.send(Method::POST, path_and_query, Bytes::new());
+        let asked = tokio::time::timeout(WAIT_MAX, asked).await;
+        let response = asked.unwrap_or_else(|_| Err(broken(&self.path, &"it took too long")))?;
+        let code = response.status();
+        if code != StatusCode::OK {
+            let body = self.whole(response).await?;
+            return Err(refusal(code, &body));
+        }
+        Ok(AnswerLines {
+            path: self.path.clone(),
+            body: response.into_body(),
+            octets: Vec::new(),
+        })
+    }
+
     async fn ask_for<T: DeserializeOwned>(
         &mut self,
         method: Method,
@@ -159,14 +179,7 @@ impl Client {
                 broken(&self.path, &format_args!("not the JSON expected ({error})"))
             });
         }
-        let message = match serde_json::from_slice(&body) {
-            Ok(Refusal { error }) => error,
-            Err(_) => code.to_string(),
-        };
-        Err(ClientError::Refused {
-            code: code.as_u16(),
-            message,
-        })
+        Err(refusal(code, &body))
     }
 
     async fn ask(
@@ -175,6 +188,17 @@ impl Client {
         path_and_query: &str,
         body: Bytes,
     ) -> Result<(StatusCode, Bytes), ClientError> {
+        let response = self.send(method, path_and_query, body).await?;
+        let code = response.status();
+        Ok((code, self.whole(response).await?))
+    }
+
+    async fn send(
+        &mut self,
+        method: Method,
+        path_and_query: &str,
+        body: Bytes,
+    ) -> Result<Response<Incoming>, ClientError> {
         let request = Request::builder()
             .method(method)
             .uri(path_and_query)
@@ -185,11 +209,64 @@ impl Client {
         let ready = self.sender.ready().await;
         ready.map_err(|error| broken(&self.path, &error))?;
         let response = self.sender.send_request(request).await;
-        let response = response.map_err(|error| broken(&self.path, &error))?;
-        let code = response.status();
+        response.map_err(|error| broken(&self.path, &error))
+    }
+
+    async fn whole(&self, response: Response<Incoming>) -> Result<Bytes, ClientError> {
         let body = Limited::new(response.into_body(), ANSWER_LEN_MAX).collect();
         let body = body.await.map_err(|error| broken(&self.path, &error))?;
-        Ok((code, body.to_bytes()))
+        Ok(body.to_bytes())
+    }
+}
+
+/// An answer of which each line is a value in JSON. Dropping it with its client closes the
+/// connection.
+#[derive(Debug)]
+pub struct AnswerLines {
+    path: PathBuf,
+    body: Incoming,
+    octets: Vec<u8>,
+}
+
+impl AnswerLines {
+    /// The next line; `None` at the end.
+    ///
+    /// # Errors
+    /// [`ClientError::Broken`].
+    pub async fn next<T: DeserializeOwned>(&mut self) -> Result<Option<T>, ClientError> {
+        loop {
+            if let Some(end) = self.octets.iter().position(|octet| *octet == b'\n') {
+                let line: Vec<u8> = self.octets.drain(..=end).collect();
+                let value = serde_json::from_slice(&line);
+                return value.map(Some).map_err(|error| {
+                    broken(&self.path, &format_args!("not the JSON expected ({error})"))
+                });
+            }
+            let Some(frame) = self.body.frame().await else {
+                return match self.octets.len() {
+                    0 => Ok(None),
+                    _ => Err(broken(&self.path, &"it ended in the middle of a line")),
+                };
+            };
+            let frame = frame.map_err(|error| broken(&self.path, &error))?;
+            if let Ok(data) = frame.into_data() {
+                self.octets.extend_from_slice(&data);
+            }
+            if self.octets.len() > ANSWER_LEN_MAX {
+                return Err(broken(&self.path, &"a line without end"));
+            }
+        }
+    }
+}
+
+fn refusal(code: StatusCode, body: &[u8]) -> ClientError {
+    let message = match serde_json::from_slice(body) {
+        Ok(Refusal { error }) => error,
+        Err(_) => code.to_string(),
+    };
+    ClientError::Refused {
+        code: code.as_u16(),
+        message,
     }
 }
 

@@ -3,6 +3,8 @@
 //! Bindings belong to the worker that owns their shard, so nobody else reads them. Each command is
 //! a bounded piece of work between two batches of packets: a page holds at most [`PAGE_MAX`].
 
+use datapath::InterfaceId;
+use engine::reconfigure::{RequestedMessage, Unreachable};
 use engine::{Imported, NotImported};
 use lease::{AbsTime, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes};
 use std::net::Ipv6Addr;
@@ -29,6 +31,8 @@ pub enum Command {
     TakeLeases(TakeLeases),
     /// Bindings of this worker's clients are brought in.
     ImportLeases(ImportLeases),
+    /// Clients of this worker are sent Reconfigure messages.
+    Reconfigure(ReconfigureClients),
 }
 
 /// See [`Command::ListLeases`].
@@ -157,6 +161,71 @@ pub struct ImportLeases {
     /// Told when all that is taken in is on disk, in the order of `bindings`; shorter if the
     /// journal had no room for the rest.
     pub reply: oneshot::Sender<Vec<Result<Imported, NotImported>>>,
+}
+
+/// See [`Command::Reconfigure`].
+#[derive(Debug)]
+pub struct ReconfigureClients {
+    /// What they are to send.
+    pub requested: RequestedMessage,
+    /// Who is sent a message now; at most [`PAGE_MAX`].
+    pub clients: Vec<ToReconfigure>,
+    /// DUIDs of clients that are waited for no longer.
+    pub forget: Vec<Box<[u8]>>,
+    /// The first command of an order: nobody is waited for any more from an earlier one.
+    pub begins: bool,
+    /// Takes what came of it.
+    pub reply: oneshot::Sender<Reconfigured>,
+}
+
+/// One client of [`ReconfigureClients`].
+#[derive(Clone, Debug)]
+pub struct ToReconfigure {
+    /// Its number in the order.
+    pub number: u32,
+    /// Who it is.
+    pub duid: Box<[u8]>,
+    /// The shard of its bindings.
+    pub shard: ShardId,
+    /// The lease whose binding says how it is reached.
+    pub lease: Lease,
+    /// The interface by which its relay is reached; `None`: it has none, and that of its link is
+    /// meant.
+    pub interface: Option<InterfaceId>,
+}
+
+/// What came of [`ReconfigureClients`].
+#[derive(Debug, Default)]
+pub struct Reconfigured {
+    /// For each client of the order, in the same order.
+    pub sent: Vec<Result<(), NotSent>>,
+    /// The numbers of clients that have answered since the last command.
+    pub answered: Vec<u32>,
+}
+
+/// Why a client was sent no Reconfigure.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum NotSent {
+    /// It cannot be.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// No interface leads there.
+    #[error("no interface leads to it")]
+    NoRoute,
+    /// The kernel refused the packet.
+    #[error("not sent: {0}")]
+    Failed(String),
+}
+
+impl NotSent {
+    /// Short label, stable over versions.
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Unreachable(why) => why.label(),
+            Self::NoRoute => "no-route",
+            Self::Failed(_) => "send-failed",
+        }
+    }
 }
 
 /// What [`Command::ListLeases`] found.

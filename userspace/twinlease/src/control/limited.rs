@@ -87,7 +87,12 @@ impl<Io: AsyncWrite + Unpin> AsyncWrite for Bounded<Io> {
         cx: &mut Context<'_>,
         buf: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.io).poll_write(cx, buf)
+        let written = Pin::new(&mut self.io).poll_write(cx, buf);
+        // An answer that goes on and on is no silence.
+        if matches!(written, Poll::Ready(Ok(_))) {
+            self.silence.as_mut().reset(Instant::now() + SILENCE_MAX);
+        }
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

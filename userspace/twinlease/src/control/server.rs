@@ -7,6 +7,7 @@ mod answer;
 mod changes;
 mod failover;
 mod leases;
+mod reconfigure;
 mod reload;
 mod socket;
 #[cfg(test)]
@@ -34,6 +35,7 @@ use super::status::{StatusReport, StatusSource};
 use crate::partner::relationship::task::Handle;
 use crate::reload::ReloadHandle;
 use answer::ApiError;
+pub use reconfigure::Routes;
 pub use socket::{ControlListener, SocketError};
 
 /// How long requests under way may take once the server stops.
@@ -51,6 +53,10 @@ pub struct ControlState {
     pub failover: Vec<Handle>,
     /// Who owns the bindings.
     pub workers: Workers,
+    /// By which interfaces relays are reached.
+    pub routes: Arc<dyn Routes>,
+    /// Held while clients are reconfigured: one order at a time.
+    pub reconfiguring: Arc<Mutex<()>>,
     /// Everything else.
     pub status: Arc<dyn StatusSource>,
 }
@@ -70,6 +76,7 @@ pub async fn serve(
     let routes = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/why", get(why::why))
+        .route("/v1/reconfigure", post(reconfigure::reconfigure))
         .route("/v1/reload", post(reload::reload))
         .route("/v1/failover", get(failover::list))
         .route(

@@ -32,7 +32,7 @@ impl Offline {
     /// A server runs on it, it cannot be read, or it is damaged.
     pub fn open(config: &Config, now: AbsTime) -> anyhow::Result<Self> {
         let state_dir = StateDir::open(&config.state_dir)?;
-        let model = crate::run::identity(config, &state_dir)?.model;
+        let model = Arc::new(crate::run::identity(config, &state_dir)?.model);
         let disk = Disk::open(&state_dir.path().join("journal"))?;
         let restored = recovery::restore(disk, false, &model, &recovery::owners(1), 1)?;
         let wakers: Vec<Arc<dyn journal::Wake>> = vec![Arc::new(Nobody)];

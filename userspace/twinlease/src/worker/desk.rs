@@ -7,6 +7,7 @@ use super::inbox::{HandedOver, Inbox, Mail};
 use super::leeways::LeewaysSeen;
 use super::partner::{Partner, UnsentShards};
 use super::reclaim::ReclaimWalk;
+use super::reconfigure::Awaited;
 use super::shards::ShardSet;
 use super::trace::Trace;
 use crate::control::command::Busy;
@@ -52,6 +53,8 @@ pub struct Desk {
     pub inboxes: Arc<[Arc<Inbox>]>,
     /// The way to the next model, while it is prepared.
     pub handover: Option<Box<HandoverWalk>>,
+    /// Clients that an operator has sent a Reconfigure.
+    pub awaited: Awaited,
     /// The last decisions, for `twinlease why`.
     pub trace: Trace,
     /// Read by the control thread.
@@ -181,6 +184,9 @@ impl Desk {
         if let Outcome::Reply { len, .. } = outcome {
             self.trace
                 .answered(parsed, now, &tx.payload_mut(&mut reply)[..len]);
+            if !self.awaited.is_empty() && self.awaited.note(parsed) {
+                self.counters.reconfigured.add(1);
+            }
         }
         match outcome {
             Outcome::Reply {

@@ -24,6 +24,8 @@ impl Desk {
             Command::EndLease(order) => self.end_lease(order, now),
             Command::TakeLeases(order) => self.take_leases(order),
             Command::ImportLeases(order) => self.import_leases(order, now),
+            // Needs the ports too, so `Worker` does not pass it on to here.
+            Command::Reconfigure(_) => {}
             Command::ShowLease(ShowLease { lease, reply }) => {
                 let found = self.shards.all().find_map(|shard| shard.by_lease(lease));
                 let _ = reply.send(found.map(|(_, record)| record.into()));

@@ -20,6 +20,7 @@ mod listing;
 mod operator;
 mod partner;
 mod reclaim;
+mod reconfigure;
 mod rest;
 mod shards;
 mod trace;
@@ -33,10 +34,12 @@ pub use inbox::{Inbox, Mail};
 pub use leeways::Leeways;
 pub use partner::{Partner, Transit};
 pub use reclaim::ReclaimWalk;
+pub use reconfigure::Awaited;
 pub use shards::ShardSet;
 pub use trace::Trace;
 
 use crate::config::Idle;
+use crate::control::command::Command;
 use arrayvec::ArrayVec;
 use datapath::WorkerIo;
 use engine::BATCH_MAX;
@@ -156,6 +159,9 @@ impl Worker {
             match mail {
                 Mail::HandedOver(letter) => letters.push(letter),
                 Mail::Snapshot(feed) => *snapshot = Some(SnapshotWalk::new(feed)),
+                Mail::Command(Command::Reconfigure(order)) => {
+                    self.desk.reconfigure(&self.io.tx, order, now);
+                }
                 Mail::Command(command) => self.desk.serve(command, now),
                 Mail::BeginHandover(begin) => self.desk.begin_handover(*begin),
                 Mail::Switch(switch) => self.desk.switch(*switch),

@@ -319,3 +319,21 @@ fn relationships_with_the_same_addresses_are_protected_alike() {
     assert_eq!(errors(&apart).len(), 1, "{:?}", errors(&apart));
     assert!(errors(&apart)[0].contains(ONE_ONLY), "{:?}", errors(&apart));
 }
+
+#[test]
+fn partners_that_give_clients_keys_have_a_secret_in_common() {
+    let alone = format!("{GOOD}[reconfigure]\nenabled = true\n");
+    let config = taken(&alone);
+    assert!(config.reconfigure && config.reconfigure_secret.is_none());
+    let pair = |lines: &str| format!("{}[reconfigure]\n{lines}", relationship(""));
+    let said = errors(&pair("enabled = true\n")).join("\n");
+    assert!(
+        said.contains("reconfigure.enabled: the failover partner"),
+        "{said}"
+    );
+    let secret = "secret = \"000102030405060708090a0b0c0d0e0f\"\n";
+    assert_eq!(errors(&pair(&format!("enabled = true\n{secret}"))), [""; 0]);
+    assert_eq!(errors(&pair("enabled = false\n")), [""; 0]);
+    let said = errors(&pair("secret = \"0001\"\n")).join("\n");
+    assert!(said.contains("reconfigure.secret"), "{said}");
+}

@@ -2,15 +2,17 @@
 
 use super::*;
 use crate::control::client::{Client, ClientError, percent_encoded};
-use crate::control::command::{Busy, Command, Page, WorkerHandle};
+use crate::control::command::{Busy, Command, Page, Reconfigured, WorkerHandle};
+use crate::control::reconfigured::ReconfigureLine;
 use crate::control::view::{BindingView, LeasePage, OUTSIDE};
 use crate::reload::Reloader;
-use engine::{LinkSpec, ModelBuilder, PoolConfig};
+use engine::reconfigure::Replay;
+use engine::{LinkSpec, ModelBuilder, PoolConfig, Rkap};
 use lease::{
     AbsTime, AllocationKey, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes, PoolSpec,
     Shard,
 };
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
@@ -32,6 +34,7 @@ impl WorkerHandle for Inbox {
 
 /// A worker's thread; it ends with the last sender.
 fn work(inbox: &Receiver<Command>, shards: &[Shard]) {
+    let mut answered = Vec::new();
     for command in inbox {
         match command {
             Command::ListLeases(list) => {
@@ -44,6 +47,19 @@ fn work(inbox: &Receiver<Command>, shards: &[Shard]) {
             Command::ShowLease(show) => {
                 let found = shards.iter().find_map(|shard| shard.by_lease(show.lease));
                 let _ = show.reply.send(found.map(|(_, record)| record.into()));
+            }
+            Command::Reconfigure(order) => {
+                // Every second client does what it is asked for.
+                let reconfigured = Reconfigured {
+                    sent: order.clients.iter().map(|_| Ok(())).collect(),
+                    answered: std::mem::take(&mut answered),
+                };
+                let answers = order
+                    .clients
+                    .iter()
+                    .filter(|client| client.duid[4] % 2 == 0);
+                answered.extend(answers.map(|client| client.number));
+                let _ = order.reply.send(reconfigured);
             }
             other => panic!("these workers change nothing: {other:?}"),
         }
@@ -91,6 +107,15 @@ fn model() -> Model {
         .link(link("far side", 2))
         .build()
         .unwrap()
+        .with_rkap(Rkap::new(&[7; 16], Replay::new(0)).map(Arc::new))
+}
+
+struct Nowhere;
+
+impl Routes for Nowhere {
+    fn towards(&self, _: std::net::Ipv6Addr) -> Option<datapath::InterfaceId> {
+        None
+    }
 }
 
 fn duid(client: u16) -> [u8; 5] {
@@ -124,8 +149,13 @@ fn fill(shards: &mut [Shard], model: &Model, clients: u16) {
             status_since: AbsTime(1000),
             expires: AbsTime(1120),
             partner: PartnerTimes::NONE,
-            accepts_reconfigure: false,
-            via: &[],
+            accepts_reconfigure: (40..45).contains(&client),
+            via: match client {
+                40..44 => &[0xfe; 16],
+                // Behind a relay.
+                44 => &[0xfe; 50],
+                _ => &[],
+            },
         });
     };
     for client in 0..clients {
@@ -185,6 +215,8 @@ impl Running {
             reload,
             failover: Vec::new(),
             workers,
+            routes: Arc::new(Nowhere),
+            reconfiguring: Arc::default(),
             status: Arc::clone(&journal) as Arc<dyn StatusSource>,
         });
         let (stop, stopped) = oneshot::channel::<()>();
@@ -465,4 +497,77 @@ async fn metrics_listen_where_they_are_told_and_show_nothing_else() {
     );
     assert!(get("/healthz").await.ends_with("ok\n"));
     assert!(get("/v1/leases").await.starts_with("HTTP/1.1 404"));
+}
+
+#[tokio::test]
+async fn every_client_of_an_order_to_reconfigure_has_a_result() {
+    let server = Running::start(100);
+    let mut client = Client::connect(&server.socket).await.unwrap();
+    let path = "/v1/reconfigure?all=true&attempts=2&timeout_ms=400&rate=1000";
+    let mut lines = client.post_lines(path).await.unwrap();
+    let (mut results, mut done) = (BTreeMap::new(), None);
+    while let Some(line) = lines.next::<ReconfigureLine>().await.unwrap() {
+        match line {
+            ReconfigureLine::Client(client) => {
+                let before = results.insert(client.duid.clone(), client);
+                assert_eq!(before, None, "twice");
+            }
+            ReconfigureLine::Done(tally) => done = Some(tally),
+            ReconfigureLine::Progress(_) => {}
+            ReconfigureLine::Failed(error) => panic!("{error}"),
+        }
+    }
+    let tally = done.unwrap();
+    assert_eq!((results.len(), tally.clients, tally.waiting), (100, 100, 0));
+    for (client, result, transmissions) in [
+        (40, "answered", 1),
+        (41, "no-answer", 2),
+        (42, "answered", 1),
+        (43, "no-answer", 2),
+        (44, "no-route", 0),
+        (45, "not-accepted", 0),
+    ] {
+        let told = &results[&format!("00:03:07:00:{client:02x}")];
+        let told = (told.result.as_str(), told.transmissions);
+        assert_eq!(told, (result, transmissions), "{client}");
+    }
+    assert_eq!(tally.results["not-accepted"], 95);
+}
+
+#[tokio::test]
+async fn an_order_to_reconfigure_ends_with_its_connection_and_is_the_only_one() {
+    let server = Running::start(100);
+    let path = "/v1/reconfigure?link=far%20side&message=rebind&timeout_ms=600000";
+    let mut first = Client::connect(&server.socket).await.unwrap();
+    let mut lines = first.post_lines(path).await.unwrap();
+    lines.next::<ReconfigureLine>().await.unwrap().unwrap();
+    let mut second = Client::connect(&server.socket).await.unwrap();
+    let refused = second.post_lines(path).await.unwrap_err();
+    assert!(
+        matches!(refused, ClientError::Refused { code: 409, .. }),
+        "{refused}"
+    );
+    drop((lines, first));
+    let taken = async {
+        while second.post_lines(path).await.is_err() {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    };
+    let taken = tokio::time::timeout(Duration::from_secs(20), taken).await;
+    taken.expect("the order was taken back");
+    for (query, code) in [
+        ("", 400),
+        ("all=true&link=lan", 400),
+        ("duid=zz", 400),
+        ("link=nowhere", 404),
+        ("all=true&rate=0", 400),
+        ("all=true&attempts=9", 400),
+        ("all=true&timeout_ms=0", 400),
+        ("all=true&message=solicit", 400),
+    ] {
+        let mut client = Client::connect(&server.socket).await.unwrap();
+        let refused = client.post_lines(&format!("/v1/reconfigure?{query}")).await;
+        let is_it = matches!(&refused, Err(ClientError::Refused { code: c, .. }) if *c == code);
+        assert!(is_it, "{query}: {refused:?}");
+    }
 }

@@ -7,7 +7,7 @@ use super::*;
 use crate::partner::exchange::{FromWorkers, UpdateKey, channel};
 use crate::worker::desk::Recorder;
 use crate::worker::handover::BeginHandover;
-use crate::worker::{Held, Inbox, Leeways, ReclaimWalk, ShardSet, Trace, WorkerDrop};
+use crate::worker::{Awaited, Held, Inbox, Leeways, ReclaimWalk, ShardSet, Trace, WorkerDrop};
 use engine::{LinkSpec, Model, ModelBuilder, PoolConfig, Relationship};
 use failover::ConnectionId;
 use journal::{Journal, Options, Wake};
@@ -127,6 +127,7 @@ impl Side {
             appender,
             held: Held::default(),
             handover: None,
+            awaited: Awaited::default(),
             trace: Trace::default(),
             owner: Arc::new([0; SHARDS]),
             inboxes: vec![Arc::new(inbox)].into(),
