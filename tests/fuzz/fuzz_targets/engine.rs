@@ -3,6 +3,7 @@
 
 #![no_main]
 
+use engine::reconfigure::{Replay, RequestedMessage, Rkap, write};
 use engine::{
     Context, Handover, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, Outcome,
     PoolConfig, ReservationSpec, answer, expire, parse,
@@ -78,6 +79,13 @@ fn builder(number: u8) -> ModelBuilder {
         .link(wide)
 }
 
+/// The model with which clients that accept Reconfigure messages get keys.
+fn keyed(model: Model) -> Arc<Model> {
+    let replay = Replay::new(0);
+    replay.set_limit(u64::MAX);
+    Arc::new(model.with_rkap(Rkap::new(&[7; 16], replay).map(Arc::new)))
+}
+
 struct Server {
     changed: bool,
     model: Arc<Model>,
@@ -91,7 +99,7 @@ impl Server {
     fn new(number: u8) -> Self {
         Self {
             changed: false,
-            model: Arc::new(builder(number).build().expect("a model that can be served")),
+            model: keyed(builder(number).build().expect("a model that can be served")),
             handover: None,
             shards: BTreeMap::new(),
             pending: Vec::new(),
@@ -142,7 +150,21 @@ impl Server {
             let asked = parsed.client_id().map(|duid| duid.octets());
             check_answer(&out[..len], kind, asked);
         }
+        self.reconfigure(id);
         self.check();
+    }
+
+    /// Whoever may be sent a Reconfigure is sent one that parses back.
+    fn reconfigure(&self, id: ShardId) {
+        let context = Context::alone(&self.model, self.now);
+        let shard = self.shards.get(&id.0);
+        for record in shard.into_iter().flat_map(|shard| shard.walk(0, 4).1) {
+            let mut out = [0; 1452];
+            if let Ok(letter) = write(&mut out, &context, &record, RequestedMessage::Rebind) {
+                let client = Some(record.duid.octets());
+                check_answer(&out[..letter.len], MessageType::RECONFIGURE, client);
+            }
+        }
     }
 
     fn end_what_is_due(&mut self) {
@@ -181,7 +203,7 @@ impl Server {
             return;
         }
         let next = builder(number).build_successor(&self.model);
-        let mut handover = Handover::new(Arc::new(next.expect("a model that can be served")));
+        let mut handover = Handover::new(keyed(next.expect("a model that can be served")));
         for (shard, lease) in &self.pending {
             handover.hold(*shard, *lease);
         }
