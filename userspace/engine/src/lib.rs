@@ -21,12 +21,14 @@ pub mod operator;
 pub mod reconfigure;
 pub mod recovery;
 
+mod attributes;
 mod plan;
 mod policy;
 mod relay;
 mod reply;
 mod via;
 
+pub use attributes::Attribute;
 pub use batch::{BATCH_MAX, Batch};
 pub use drop_reason::DropReason;
 pub use exchange::{Context, Outcome, answer};
@@ -36,8 +38,9 @@ pub use identity::{LinkLayerAddress, LinkLayerSource, RemoteId};
 pub use ingress::{Ingress, InterfaceId, Parsed, parse};
 pub use lifetime::Lifetimes;
 pub use model::{
-    Link, LinkId, LinkSpec, Model, ModelBuilder, ModelError, OptionError, OptionValue,
-    OptionValues, PoolConfig, PoolId, Relationship, ReservationSpec, ServedPool, is_configurable,
+    AttributeValue, CLASSES_MAX, ClassMatch, ClassSet, ClassSpec, Link, LinkId, LinkSpec,
+    Membership, Model, ModelBuilder, ModelError, OptionError, OptionValue, OptionValues, Pattern,
+    PoolConfig, PoolId, Relationship, ReservationSpec, ServedPool, is_configurable,
 };
 pub use operator::{Imported, NotImported, end, foreign_owner, import, take_for_import};
 pub use reconfigure::Rkap;

@@ -12,7 +12,7 @@ use wire::message::IA_MAX;
 use wire::{IaKind, Iaid, StatusCode};
 
 /// Leases in one answer: far more than fit into a packet that needs no fragments.
-const LINES_MAX: usize = 64;
+pub(crate) const LINES_MAX: usize = 64;
 
 /// The IAs of an answer, in the order of the request.
 #[derive(Debug, Default)]

@@ -4,12 +4,16 @@
 //! client asks for, if it is free; what the IA's hash leads to in the link's pools, one after the
 //! other. A binding on *another* link is left alone when its client turns up here: it runs out by
 //! itself, or is released, and the client that returns to that link meanwhile finds it again.
+//!
+//! Of a pool for some classes only their clients draw. What a client holds there is extended until
+//! it says something that refutes its being in any of them; then the lease is treated as one of a
+//! pool that is no more: it runs out by itself, beside the one that takes its place.
 
 use crate::drop_reason::DropReason;
 use crate::exchange::Context;
 use crate::failover;
 use crate::lifetime::Lifetimes;
-use crate::model::{Link, PoolId, ServedPool};
+use crate::model::{ClassSet, Link, Membership, PoolId, ServedPool};
 use crate::plan::{Hold, Line, Plan};
 use lease::{BindingId, BindingRecord, BindingStatus, Lease, Leeway, Shard};
 use wire::{Duid, Ia, IaAddress, IaKey, IaKind, IaPrefix, OptionCode, StatusCode};
@@ -19,6 +23,7 @@ pub(crate) struct Policy<'p> {
     pub(crate) context: &'p Context<'p>,
     pub(crate) link: &'p Link,
     pub(crate) duid: Duid<'p>,
+    pub(crate) classes: Membership,
     pub(crate) shard: &'p Shard,
     pub(crate) taking: Taking,
 }
@@ -102,8 +107,11 @@ impl Policy<'_> {
         let pools = self.link.pools(ia.kind).iter();
         let model = self.context.model;
         pools
-            .filter(|id| model.pool(**id).pool.spec().unit_len == len)
-            .find_map(|id| self.draw_from(*id, &key, plan))
+            .map(|id| (id, model.pool(*id)))
+            .filter(|(_, served)| {
+                served.pool.spec().unit_len == len && served.classes.admits(self.classes.of)
+            })
+            .find_map(|(id, _)| self.draw_from(*id, &key, plan))
     }
 
     /// For an IA that is known: extends its leases, replaces those that cannot be extended, and
@@ -179,7 +187,8 @@ impl Policy<'_> {
             {
                 continue;
             }
-            let Some((id, served)) = self.pool_with(key.kind, record.lease) else {
+            let classes = self.classes.not_refuted;
+            let Some((id, served)) = self.pool_for(classes, key.kind, record.lease) else {
                 continue;
             };
             let Some(hold) = self.hold_of(place, &record) else {
@@ -253,7 +262,7 @@ impl Policy<'_> {
     /// What the client asks for, if that is free and right for the link.
     fn draw_named(&self, ia: &Ia<'_>, group: u8, plan: &Plan) -> Option<Line> {
         named(ia).find_map(|lease| {
-            let (id, served) = self.pool_with(ia.kind, lease)?;
+            let (id, served) = self.pool_for(self.classes.of, ia.kind, lease)?;
             let taken = served.group == group
                 && !plan.has(lease)
                 && (served.pool).claim_exact_among(self.shard, lease, self.leeway().share());
@@ -305,7 +314,10 @@ impl Policy<'_> {
     ) -> Option<(Rank, PoolId)> {
         let model = self.context.model;
         let ids = self.link.pools(kind).iter().enumerate();
-        let of_group = ids.filter(|&(_, &id)| model.pool(id).group == group);
+        let of_group = ids.filter(|&(_, &id)| {
+            let served = model.pool(id);
+            served.group == group && served.classes.admits(self.classes.of)
+        });
         let ranked = of_group.map(|(order, &id)| {
             let len = model.pool(id).pool.spec().unit_len;
             let distance = wanted_len.map_or(0, |wanted| match wanted.checked_sub(len) {
@@ -355,6 +367,28 @@ impl Policy<'_> {
         })
     }
 
+    /// The pool of this link that the lease is one of, if it is for one of these classes.
+    fn pool_for(
+        &self,
+        classes: ClassSet,
+        kind: IaKind,
+        lease: Lease,
+    ) -> Option<(PoolId, &ServedPool)> {
+        self.pool_with(kind, lease)
+            .filter(|(_, served)| served.classes.admits(classes))
+    }
+
+    /// What the first of the client's classes says of lifetimes, or else the pool.
+    fn lifetimes(&self, served: &ServedPool) -> Lifetimes {
+        let classes = self.classes.of;
+        if classes.is_empty() {
+            return served.lifetimes;
+        }
+        let mut classes = self.context.model.classes_in(classes);
+        let of_class = classes.find_map(|class| class.lifetimes);
+        of_class.unwrap_or(served.lifetimes)
+    }
+
     /// A lease with as much of the configured lifetimes as may be promised; `record` is what is on
     /// record of it as this IA's.
     fn line(
@@ -365,10 +399,11 @@ impl Policy<'_> {
         hold: Hold,
         record: Option<&BindingRecord<'_>>,
     ) -> Line {
+        let lifetimes = self.lifetimes(served);
         Line {
             lease,
-            lifetimes: self.promise(served.lifetimes, record),
-            desired_secs: served.lifetimes.valid_secs,
+            lifetimes: self.promise(lifetimes, record),
+            desired_secs: lifetimes.valid_secs,
             hold,
             link: Some(served.link_key),
             pool: Some(id),

@@ -119,6 +119,10 @@ fn pool(model: &Model, served: &ServedPool) -> PoolReport {
         link: model.links()[served.link().index()].name().to_owned(),
         kind: kind_word(spec.kind).to_owned(),
         range: range_of(spec),
+        classes: model
+            .class_names(served.classes())
+            .map(Into::into)
+            .collect(),
         size: saturated(counts.size),
         bound: saturated(counts.bound),
         reserved: saturated(counts.reserved),

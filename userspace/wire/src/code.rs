@@ -190,6 +190,8 @@ named_numbers! {
         BOOTFILE_URL = 59, "OPTION_BOOTFILE_URL";
         /// Boot file parameters (RFC 5970 §3.2).
         BOOTFILE_PARAM = 60, "OPTION_BOOTFILE_PARAM";
+        /// Client System Architecture Type (RFC 5970 §3.3).
+        CLIENT_ARCH_TYPE = 61, "OPTION_CLIENT_ARCH_TYPE";
         /// AFTR name (RFC 6334).
         AFTR_NAME = 64, "OPTION_AFTR_NAME";
         /// ERP local domain name (RFC 6440 §4).

@@ -3,7 +3,7 @@
 use super::{Exchange, Outcome};
 use crate::drop_reason::DropReason;
 use crate::failover;
-use crate::model::{Link, OptionScopes};
+use crate::model::{ClassSet, Link, OptionScopes};
 use crate::plan::{Hold, IaAnswer, Line, Plan};
 use crate::policy::{Policy, Taking};
 use crate::reconfigure;
@@ -47,6 +47,7 @@ pub(super) fn answer(
         context: exchange.context,
         link,
         duid,
+        classes: exchange.context.model.membership(exchange.parsed),
         shard: exchange.shard,
         taking: if commits || has_ias_of_a_kind(&exchange.parsed.index) {
             Taking::Take
@@ -54,9 +55,10 @@ pub(super) fn answer(
             Taking::Look
         },
     };
+    let classes = policy.classes.of;
     let mut plan = Plan::default();
     let written = decide(&policy, &exchange.parsed.index, &mut plan)
-        .and_then(|()| write(exchange, form, link, &plan));
+        .and_then(|()| write(exchange, form, link, classes, &plan));
     if written.is_err() || !commits {
         plan.give_back(exchange.context.model);
     }
@@ -87,6 +89,7 @@ fn write(
     exchange: &mut Exchange<'_>,
     form: Form,
     link: &Link,
+    classes: ClassSet,
     plan: &Plan,
 ) -> Result<Written, DropReason> {
     let model = exchange.context.model;
@@ -111,6 +114,7 @@ fn write(
         reply::ia(&mut writer, &ia, timers, excludes)?;
     }
     let mut scopes = OptionScopes::new();
+    scopes.push_classes(model, classes);
     for line in plan.lines().iter().filter(|line| line.is_granted()) {
         let of_pool = line.pool.and_then(|id| model.pool(id).options.as_ref());
         of_pool.into_iter().for_each(|options| scopes.push(options));

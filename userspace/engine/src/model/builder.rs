@@ -1,5 +1,6 @@
 //! From what is configured to what is served; refuses what cannot be served.
 
+use super::class::{CLASSES_MAX, Class, ClassSpec, Classes};
 use super::options::{EncodedOptions, OptionError, OptionValues};
 use super::prefix_table::{PrefixTable, network_mask};
 use super::reservation::{Reservation, ReservationId, Reservations, span};
@@ -62,6 +63,8 @@ pub struct PoolConfig {
     /// The pools of a link that have the same name here, or none, are one group: an IA gets one
     /// lease from each group (RFC 9915 §21.4), and within a group the pools are tried in order.
     pub group: Option<String>,
+    /// The classes whose clients draw from the pool; none: all clients of the link.
+    pub classes: Vec<String>,
     /// Length of the prefix that is excluded from each delegated one (RFC 6603), longer than it.
     pub excluded_len: Option<u8>,
 }
@@ -74,6 +77,7 @@ impl PoolConfig {
             lifetimes: None,
             options: OptionValues::default(),
             group: None,
+            classes: Vec::new(),
             excluded_len: None,
         }
     }
@@ -134,6 +138,18 @@ pub enum ModelError {
     /// Links of one shared network whose leases two servers would divide in different ways.
     #[error("links `{0}` and `{1}` share a network, but not a failover relationship")]
     NetworkOfTwoRelationships(String, String),
+    /// Two classes have the same name.
+    #[error("there are two classes `{0}`")]
+    ClassTwice(String),
+    /// More classes than there can be.
+    #[error("there are more than {CLASSES_MAX} classes")]
+    TooManyClasses,
+    /// A class that every client, or none, would be in.
+    #[error("class `{0}` must have matches, each with a value")]
+    ClassWithoutMatch(String),
+    /// A pool is for a class that there is not.
+    #[error("link `{0}`: a pool is for class `{1}`, which there is not")]
+    UnknownClass(String, String),
     /// An option's value cannot be sent.
     #[error("{0}: {1}")]
     Option(String, OptionError),
@@ -155,6 +171,7 @@ pub struct ModelBuilder {
     relay_supplied: Vec<OptionCode>,
     lifetimes: Lifetimes,
     options: OptionValues,
+    classes: Vec<ClassSpec>,
     links: Vec<LinkSpec>,
 }
 
@@ -172,6 +189,7 @@ impl ModelBuilder {
             relay_supplied: vec![OptionCode::ERP_LOCAL_DOMAIN_NAME],
             lifetimes: LIFETIMES_DEFAULT,
             options: OptionValues::default(),
+            classes: Vec::new(),
             links: Vec::new(),
         }
     }
@@ -236,6 +254,13 @@ impl ModelBuilder {
         self
     }
 
+    /// One more client class; what an earlier one says counts before what a later one says.
+    #[must_use]
+    pub fn class(mut self, class: ClassSpec) -> Self {
+        self.classes.push(class);
+        self
+    }
+
     /// One more link.
     #[must_use]
     pub fn link(mut self, link: LinkSpec) -> Self {
@@ -279,6 +304,7 @@ impl ModelBuilder {
                 .iter()
                 .flat_map(|link| &link.pools)
                 .any(|pool| pool.excluded_len.is_some()),
+            classes: self.classes()?,
             links: Vec::with_capacity(self.links.len()),
             keys: HashMap::with_capacity(self.links.len()),
             interfaces: self.interfaces()?,
@@ -328,6 +354,31 @@ impl ModelBuilder {
         self.share_networks(&mut model)?;
         self.group_pools(&mut model)?;
         Ok(model)
+    }
+
+    fn classes(&self) -> Result<Classes, ModelError> {
+        if self.classes.len() > CLASSES_MAX {
+            return Err(ModelError::TooManyClasses);
+        }
+        let mut classes = Vec::with_capacity(self.classes.len());
+        for (at, spec) in self.classes.iter().enumerate() {
+            let name = || spec.name.clone();
+            if self.classes[..at]
+                .iter()
+                .any(|other| other.name == spec.name)
+            {
+                return Err(ModelError::ClassTwice(name()));
+            }
+            if spec.matches.is_empty() || spec.matches.iter().any(|m| m.values.is_empty()) {
+                return Err(ModelError::ClassWithoutMatch(name()));
+            }
+            if let Some(lifetimes) = spec.lifetimes {
+                check_lifetimes(&spec.name, lifetimes)?;
+            }
+            let options = encode_some(&spec.name, &spec.options)?;
+            classes.push(Class::new(spec, options));
+        }
+        Ok(Classes::new(classes))
     }
 
     /// The link of each interface, by the interface's number.
@@ -388,6 +439,10 @@ impl ModelBuilder {
                 let name = spec.name.clone();
                 return Err(ModelError::ExcludedLength(name, len, config.spec.unit_len));
             }
+            let classes = model
+                .classes
+                .named(&config.classes)
+                .map_err(|class| ModelError::UnknownClass(spec.name.clone(), class.to_owned()))?;
             let mut pool_spec = config.spec.clone();
             pool_spec
                 .reserved
@@ -416,10 +471,8 @@ impl ModelBuilder {
                 link_key: link_key(&spec.name),
                 lifetimes,
                 group: 0,
-                options: match config.options.is_empty() {
-                    true => None,
-                    false => Some(encode(&spec.name, &config.options)?),
-                },
+                classes,
+                options: encode_some(&spec.name, &config.options)?,
                 excluded_len: config.excluded_len,
             });
         }
@@ -686,6 +739,14 @@ fn encode(whose: &str, options: &OptionValues) -> Result<EncodedOptions, ModelEr
     options
         .encode()
         .map_err(|error| ModelError::Option(whose.to_owned(), error))
+}
+
+/// `None` for a level that says nothing.
+fn encode_some(whose: &str, options: &OptionValues) -> Result<Option<EncodedOptions>, ModelError> {
+    match options.is_empty() {
+        true => Ok(None),
+        false => encode(whose, options).map(Some),
+    }
 }
 
 fn check_duid(octets: &[u8]) -> Result<(), ModelError> {

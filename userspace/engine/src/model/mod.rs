@@ -4,6 +4,7 @@
 //! knows nothing of files: the config's reader fills a [`ModelBuilder`].
 
 mod builder;
+mod class;
 mod options;
 mod partner;
 mod prefix_table;
@@ -12,6 +13,10 @@ mod reservation;
 mod tests;
 
 pub use self::builder::{LinkSpec, ModelBuilder, ModelError, PoolConfig, ReservationSpec};
+use self::class::Classes;
+pub use self::class::{
+    AttributeValue, CLASSES_MAX, ClassMatch, ClassSet, ClassSpec, Membership, Pattern,
+};
 pub(crate) use self::options::{EncodedOptions, OptionScopes};
 pub use self::options::{OptionError, OptionValue, OptionValues, is_configurable};
 use self::prefix_table::{PrefixTable, covers};
@@ -38,6 +43,7 @@ pub struct Model {
     pub(crate) relay_supplied: Box<[OptionCode]>,
     /// Whether any pool excludes a prefix from what it delegates.
     pub(crate) excludes: bool,
+    classes: Classes,
     links: Vec<Link>,
     /// By [`LinkKey`].
     keys: HashMap<u64, LinkId>,
@@ -116,6 +122,8 @@ pub struct ServedPool {
     pub(crate) lifetimes: Lifetimes,
     /// Of the groups that its link draws from: an IA gets one lease from each.
     pub(crate) group: u8,
+    /// Whose clients draw from it; empty: all clients of the link.
+    pub(crate) classes: ClassSet,
     /// What the pool says besides its link; `None`: nothing.
     pub(crate) options: Option<EncodedOptions>,
     excluded_len: Option<u8>,
@@ -222,6 +230,12 @@ impl Model {
         reached
             .take_while(move |(begin, ..)| *begin <= last)
             .map(|(_, _, id)| self.pool(*id))
+    }
+
+    /// The pools that clients of a link draw from, addresses first, each kind in the order tried.
+    pub fn pools_of(&self, link: &Link) -> impl Iterator<Item = &ServedPool> {
+        let ids = link.address_pools.iter().chain(&link.prefix_pools);
+        ids.map(|id| self.pool(*id))
     }
 
     /// The link of a message's client.
@@ -404,6 +418,11 @@ impl ServedPool {
     /// The link whose clients it serves.
     pub fn link(&self) -> LinkId {
         self.link
+    }
+
+    /// The classes whose clients draw from it; empty: all clients of the link.
+    pub fn classes(&self) -> ClassSet {
+        self.classes
     }
 
     /// The lifetimes of its leases.

@@ -4,14 +4,18 @@
 //! fills an [`OptionValues`]. An answer takes its options from a chain of scopes, the nearest one
 //! first, and no scope is copied for that.
 
+use super::Model;
+use super::class::{CLASSES_MAX, ClassSet};
+use crate::plan::LINES_MAX;
 use arrayvec::ArrayVec;
 use std::collections::BTreeMap;
 use thiserror::Error;
 use wire::OptionCode;
 use wire::option::OPTION_HEADER_LEN;
 
-/// Scopes that one answer can draw on: reservation, class, pools, link.
-const SCOPES_MAX: usize = 8;
+/// Scopes that one answer can draw on: the client's reservation, its classes, the pools of the
+/// leases in the answer, and the link.
+const SCOPES_MAX: usize = 1 + CLASSES_MAX + LINES_MAX + 1;
 
 /// What the server writes by rules of its own, or what only clients and relays write.
 const NOT_CONFIGURABLE: [OptionCode; 30] = [
@@ -172,12 +176,21 @@ pub(crate) struct OptionScopes<'m>(ArrayVec<&'m EncodedOptions, SCOPES_MAX>);
 
 impl<'m> OptionScopes<'m> {
     /// No scope yet.
+    #[inline]
     pub(crate) fn new() -> Self {
         Self(ArrayVec::new())
     }
 
-    /// Adds the next farther scope. One that is there already, or beyond the most that there can
-    /// be, changes nothing.
+    /// Adds the scopes of these classes.
+    #[inline]
+    pub(crate) fn push_classes(&mut self, model: &'m Model, classes: ClassSet) {
+        if !classes.is_empty() {
+            let options = model.classes_in(classes).filter_map(|c| c.options.as_ref());
+            options.for_each(|options| self.push(options));
+        }
+    }
+
+    /// Adds the next farther scope; one that is there already changes nothing.
     pub(crate) fn push(&mut self, scope: &'m EncodedOptions) {
         if !self.0.iter().any(|there| core::ptr::eq(*there, scope)) && !self.0.is_full() {
             self.0.push(scope);

@@ -40,6 +40,8 @@ fn show(out: &mut impl Write, decision: &DecisionView) -> io::Result<()> {
         relays,
         asked,
         link,
+        classes,
+        passed_over,
         outcome,
         answer,
     } = decision;
@@ -52,6 +54,12 @@ fn show(out: &mut impl Write, decision: &DecisionView) -> io::Result<()> {
         writeln!(out, "  asked    {ia}")?;
     }
     writeln!(out, "  link     {link}")?;
+    if !classes.is_empty() {
+        writeln!(out, "  class    {}", classes.join(", "))?;
+    }
+    for pool in passed_over {
+        writeln!(out, "  not from {pool}")?;
+    }
     writeln!(out, "  outcome  {outcome}")?;
     for ia in answer {
         writeln!(out, "  answer   {ia}")?;

@@ -45,6 +45,7 @@ impl Config {
         if let Some(codes) = &self.relay_supplied_options {
             builder = builder.relay_supplied_options(codes.clone());
         }
+        let builder = (self.classes.iter().cloned()).fold(builder, ModelBuilder::class);
         let links = self.links.iter().enumerate();
         let links = links.map(|(index, link)| self.link_spec(index, link));
         links.fold(builder, ModelBuilder::link)
@@ -110,6 +111,7 @@ fn pool(pool: &model::Pool) -> PoolConfig {
         lifetimes: Some(lifetimes(pool.lifetimes)),
         options: pool.options.clone(),
         group: pool.group.clone(),
+        classes: pool.classes.clone(),
         excluded_len: pool.excluded_len,
     }
 }
@@ -130,7 +132,8 @@ fn lease(prefix: Prefix) -> Lease {
     }
 }
 
-fn lifetimes(lifetimes: Lifetimes) -> engine::Lifetimes {
+/// As the engine takes them.
+pub fn lifetimes(lifetimes: Lifetimes) -> engine::Lifetimes {
     engine::Lifetimes {
         preferred_secs: lifetimes.preferred.0,
         valid_secs: lifetimes.valid.0,

@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 
+use super::class;
 use super::failover;
 use super::fault::{Findings, Place};
 use super::file::{self, File};
@@ -38,8 +39,9 @@ pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
         },
         findings,
     );
+    let classes = class::check(&file.classes, &file.links, lifetimes, findings);
     let links = links::check(&file.links, &interfaces, lifetimes, findings);
-    let failover = failover::check(&file.failover, &links, findings);
+    let failover = failover::check(&file.failover, &links, &classes, findings);
     control(&file.control, findings);
     reconfigure(file, findings);
     Config {
@@ -67,6 +69,7 @@ pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
                 .map(|code| OptionCode(code.value.0 as u16));
             codes.collect()
         }),
+        classes,
         links,
         failover,
         control_socket: control_socket(file),

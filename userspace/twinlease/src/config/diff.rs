@@ -2,6 +2,7 @@
 
 use super::model::{Config, Lifetimes, Link, Pool, Reservation};
 use crate::control::view::kind_word;
+use engine::ClassSpec;
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -53,6 +54,7 @@ pub fn changes(before: &Config, after: &Config) -> Vec<String> {
         quarantine,
         declines_per_client,
         relay_supplied_options,
+        classes,
         links,
         failover: _,
         control_socket: _,
@@ -83,6 +85,7 @@ pub fn changes(before: &Config, after: &Config) -> Vec<String> {
     for (key, _) in settings.into_iter().filter(|(_, same)| !same) {
         changes.say(key, "changed");
     }
+    changes.classes(&before.classes, classes);
     let old: BTreeMap<&str, &Link> = before.links.iter().map(|l| (l.name.as_str(), l)).collect();
     let new: BTreeMap<&str, &Link> = links.iter().map(|l| (l.name.as_str(), l)).collect();
     for (name, link) in &new {
@@ -118,6 +121,30 @@ impl Changes {
             &after.preferred,
         );
         self.value(&format!("{what}.valid"), &before.valid, &after.valid);
+    }
+
+    fn classes(&mut self, before: &[ClassSpec], after: &[ClassSpec]) {
+        let named = |all: &[ClassSpec], name: &str| -> Option<ClassSpec> {
+            all.iter().find(|class| class.name == name).cloned()
+        };
+        for class in after {
+            let what = format!("class \"{}\"", class.name);
+            match named(before, &class.name) {
+                None => self.say(&what, "added"),
+                Some(former) if former != *class => self.say(&what, "changed"),
+                Some(_) => {}
+            }
+        }
+        for class in before.iter().filter(|c| named(after, &c.name).is_none()) {
+            self.say(&format!("class \"{}\"", class.name), "removed");
+        }
+        let kept = |all: &[ClassSpec], others: &[ClassSpec]| -> Vec<String> {
+            let names = all.iter().map(|class| class.name.clone());
+            names.filter(|name| named(others, name).is_some()).collect()
+        };
+        if kept(before, after) != kept(after, before) {
+            self.say("class", "the order has changed");
+        }
     }
 
     fn link(&mut self, before: &Link, after: &Link) {

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use engine::OptionValues;
 use toml::de::DeValue;
 
+use super::class::{Class, ClassNames};
 use super::failover::Failover;
 use super::fault::{Findings, Place};
 use super::model::{Idle, Io, VerifyChecksums};
@@ -29,6 +30,7 @@ pub struct File {
     pub decline: Decline,
     pub reconfigure: Reconfigure,
     pub options: OptionValues,
+    pub classes: Vec<Class>,
     pub links: Vec<Link>,
     pub failover: Vec<Failover>,
     pub control: Control,
@@ -101,6 +103,7 @@ pub struct Link {
 pub struct AddressPool {
     pub range: Maybe<Range>,
     pub group: Maybe<String>,
+    pub class: Maybe<ClassNames>,
     pub lifetimes: Lifetimes,
     pub options: OptionValues,
 }
@@ -112,6 +115,7 @@ pub struct PrefixPool {
     pub delegated_length: Maybe<Within<1, 127>>,
     pub excluded_length: Maybe<Within<1, 128>>,
     pub group: Maybe<String>,
+    pub class: Maybe<ClassNames>,
     pub lifetimes: Lifetimes,
     pub options: OptionValues,
 }
@@ -176,6 +180,7 @@ impl File {
                     secret: t.get("secret"),
                 }),
                 options: file.table("options", options::read),
+                classes: file.tables("class", Class::read),
                 links: file.tables("link", Link::read),
                 failover: file.tables("failover", Failover::read),
                 control: file.table("control", |t| Control {
@@ -188,7 +193,13 @@ impl File {
 }
 
 impl Lifetimes {
-    fn read(t: &mut Reader<'_, '_>) -> Self {
+    /// Whether either is there.
+    pub fn says_anything(&self) -> bool {
+        self.preferred.is_some() || self.valid.is_some()
+    }
+
+    /// Reads the table.
+    pub fn read(t: &mut Reader<'_, '_>) -> Self {
         Self {
             preferred: t.get("preferred"),
             valid: t.get("valid"),
@@ -209,6 +220,7 @@ impl Link {
             address_pools: t.tables("address-pool", |t| AddressPool {
                 range: t.require("range"),
                 group: t.get("group"),
+                class: t.get("class"),
                 lifetimes: t.table("lifetimes", Lifetimes::read),
                 options: t.table("options", options::read),
             }),
@@ -217,6 +229,7 @@ impl Link {
                 delegated_length: t.require("delegated-length"),
                 excluded_length: t.get("excluded-length"),
                 group: t.get("group"),
+                class: t.get("class"),
                 lifetimes: t.table("lifetimes", Lifetimes::read),
                 options: t.table("options", options::read),
             }),

@@ -8,6 +8,7 @@ use std::net::Ipv6Addr;
 use wire::IaKind;
 
 use super::check::lifetimes;
+use super::class::ClassNames;
 use super::fault::{Findings, Place};
 use super::file;
 use super::model::{Interface, Lifetimes, Link, Pool, Reservation};
@@ -33,8 +34,34 @@ struct Claim<'f> {
     link: usize,
     /// The delegated length of a prefix pool; 128 for an address pool.
     unit_len: u8,
+    drawn_by: DrawnBy<'f>,
     place: &'f Place,
     text: String,
+}
+
+/// Which clients draw from a pool, and in turn with which pools.
+#[derive(Clone, Copy)]
+struct DrawnBy<'f> {
+    group: Option<&'f str>,
+    /// None: all clients of the link.
+    classes: &'f [String],
+}
+
+impl<'f> DrawnBy<'f> {
+    fn new(group: &'f file::Maybe<String>, classes: &'f file::Maybe<ClassNames>) -> Self {
+        Self {
+            group: group.as_ref().map(|name| name.value.as_str()),
+            classes: classes.as_ref().map_or(&[], |names| &names.value.0),
+        }
+    }
+
+    /// Whether all that draw from `later` draw from this one first.
+    fn covers(self, later: Self) -> bool {
+        let all_of = |classes: &[String]| {
+            !classes.is_empty() && classes.iter().all(|class| self.classes.contains(class))
+        };
+        self.group == later.group && (self.classes.is_empty() || all_of(later.classes))
+    }
 }
 
 /// Checks all links. The result leaves out pools and reservations that are at fault.
@@ -218,6 +245,7 @@ fn address_pool<'f>(
         last,
         link,
         unit_len: 128,
+        drawn_by: DrawnBy::new(&pool.group, &pool.class),
         place,
         text: text.clone(),
     });
@@ -230,6 +258,7 @@ fn address_pool<'f>(
         lifetimes,
         options: pool.options.clone(),
         group: pool.group.as_ref().map(|name| name.value.clone()),
+        classes: classes(&pool.class),
         excluded_len: None,
     })
 }
@@ -289,6 +318,7 @@ fn prefix_pool<'f>(
         last,
         link,
         unit_len,
+        drawn_by: DrawnBy::new(&pool.group, &pool.class),
         place: &prefix.place,
         text: text.clone(),
     });
@@ -301,8 +331,15 @@ fn prefix_pool<'f>(
         lifetimes,
         options: pool.options.clone(),
         group: pool.group.as_ref().map(|name| name.value.clone()),
+        classes: classes(&pool.class),
         excluded_len: pool.excluded_length.as_ref().map(|len| len.value.0 as u8),
     })
+}
+
+fn classes(names: &file::Maybe<ClassNames>) -> Vec<String> {
+    names
+        .as_ref()
+        .map_or_else(Vec::new, |names| names.value.0.clone())
 }
 
 /// Multicast is the end of the address space, so a range holds some if its last address is one.
@@ -336,16 +373,21 @@ fn pools_are_reached(file: &[file::Link], pools: &[Claim<'_>], findings: &mut Fi
     }
     for ((link, addresses), mut pools) in by_link {
         pools.sort_by_key(|pool| pool.place.offset);
-        let endless = pools.iter().position(|pool| {
+        let is_endless = |pool: &Claim<'_>| {
             let unit = 128 - u32::from(pool.unit_len);
             (pool.last - pool.first) >> unit >= ENDLESS_COUNT
-        });
-        for pool in endless.map_or(&[][..], |at| &pools[at + 1..]) {
-            let problem = format!(
-                "{} is never used: the pool before it never runs out",
-                pool.text
-            );
-            findings.warn(pool.place, problem, "move it before that one, or remove it");
+        };
+        let mut endless: Vec<DrawnBy<'_>> = Vec::new();
+        for pool in &pools {
+            if endless.iter().any(|first| first.covers(pool.drawn_by)) {
+                let problem = format!(
+                    "{} is never used: a pool before it never runs out",
+                    pool.text
+                );
+                findings.warn(pool.place, problem, "move it before that one, or remove it");
+            } else if is_endless(pool) {
+                endless.push(pool.drawn_by);
+            }
         }
         let reach = file[link].link_addresses.as_ref();
         let reach = reach.map_or(&[][..], |list| &list.value);

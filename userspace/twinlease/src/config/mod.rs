@@ -2,6 +2,7 @@
 
 mod build;
 mod check;
+mod class;
 pub mod diff;
 mod failover;
 mod fault;

@@ -2,7 +2,7 @@
 //!
 //! Made only by [`super::load`] and [`super::parse`], so a value that exists is one that may be served.
 
-use engine::OptionValues;
+use engine::{ClassSpec, OptionValues};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 use wire::{IaKind, OptionCode};
@@ -45,6 +45,8 @@ pub struct Config {
     pub declines_per_client: Option<u32>,
     /// Options that relays may supply (RFC 6422 §6); the engine's own default if `None`.
     pub relay_supplied_options: Option<Vec<OptionCode>>,
+    /// The client classes, in the order of the file.
+    pub classes: Vec<ClassSpec>,
     /// The links, in the order of the file.
     pub links: Vec<Link>,
     /// The failover relationships, in the order of the file.
@@ -165,6 +167,8 @@ pub struct Pool {
     pub options: OptionValues,
     /// An IA gets a lease from each group of pools.
     pub group: Option<String>,
+    /// The classes whose clients draw from it; none: all clients of the link.
+    pub classes: Vec<String>,
     /// Length of the prefix excluded from each delegated one (RFC 6603).
     pub excluded_len: Option<u8>,
 }

@@ -109,6 +109,14 @@ impl<'d> Reader<'d, '_> {
         })
     }
 
+    /// Whether `key` is there with a list of nothing.
+    pub fn is_empty_list(&mut self, key: &'static str) -> bool {
+        let found = self.find(key);
+        found.is_some_and(
+            |(_, value)| matches!(value.get_ref(), DeValue::Array(items) if items.is_empty()),
+        )
+    }
+
     /// Reads the table at `key`, or an empty one if there is none.
     pub fn table<T>(
         &mut self,

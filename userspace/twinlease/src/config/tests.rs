@@ -9,6 +9,7 @@ use std::net::Ipv6Addr;
 use std::path::Path;
 use wire::OptionCode;
 
+mod classes;
 mod failover;
 mod links;
 
@@ -172,9 +173,13 @@ fn the_variants_that_the_example_names_are_taken() {
         "allocation-key = \"000102030405060708090a0b0c0d0e0f\"",
     );
     for key in ["duid", "preference", "allocation-key", "addresses"] {
-        text = text.replace(&format!("# {key} = "), &format!("{key} = "));
+        text = text.replacen(&format!("# {key} = "), &format!("{key} = "), 1);
     }
-    let text = text
+    let (before, classes) = text.split_once("# [[class]]").expect("a class");
+    let (class, after) = classes.split_once("\n\n").expect("what follows the class");
+    let class = class.replace("\n# ", "\n");
+    let text = format!("{before}[[class]]{class}\n\n{after}")
+        .replace("# class = ", "class = ")
         .replace("# cores = [2, 3]", "cores = [1, 0]")
         .replace("preference = 0", "preference = 200");
     let config = taken(&text);
@@ -182,6 +187,8 @@ fn the_variants_that_the_example_names_are_taken() {
     assert_eq!(config.allocation_key.unwrap()[15], 15);
     assert_eq!((config.preference, &config.cores[..]), (200, &[1, 0][..]));
     assert_eq!(config.interfaces[0].addresses.len(), 1);
+    assert_eq!(config.classes[0].matches.len(), 10);
+    assert_eq!(config.links[0].pools[0].classes, ["set-top-box"]);
     assert_eq!(findings(&text), "");
 }
 

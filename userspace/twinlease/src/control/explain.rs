@@ -2,7 +2,7 @@
 //!
 //! Worked out when it is asked, from the octets that the worker kept and the model in use.
 
-use engine::{DropReason, Ingress, InterfaceId, Model, Parsed};
+use engine::{DropReason, Ingress, InterfaceId, Membership, Model, Parsed, ServedPool};
 use lease::Lease;
 use serde::{Deserialize, Serialize};
 use wire::{
@@ -35,6 +35,13 @@ pub struct DecisionView {
     pub asked: Vec<String>,
     /// The link by the config in force now, and how it is found.
     pub link: String,
+    /// The classes of the client by the config in force now, in its order.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
+    /// The link's pools for what the client asked of which it may draw nothing, or there is
+    /// nothing left now, and why.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub passed_over: Vec<String>,
     /// What was answered, or why nothing was.
     pub outcome: String,
     /// Each IA of the answer: leases with their pool, and status.
@@ -81,6 +88,17 @@ impl DecisionView {
             Some(address) => format!("by link-address {}", std::net::Ipv6Addr::from_bits(address)),
             None => "by interface".to_owned(),
         };
+        let membership = model.membership(parsed);
+        self.classes = model.class_names(membership.of).map(Into::into).collect();
+        let kinds: Vec<IaKind> = parsed.ias().iter().map(|ia| ia.kind).collect();
+        let pools = model.link_of(parsed).map(|link| model.pools_of(link));
+        let asked = pools
+            .into_iter()
+            .flatten()
+            .filter(|served| kinds.contains(&served.pool().spec().kind));
+        self.passed_over = asked
+            .filter_map(|served| passed_over(served, model, membership))
+            .collect();
         self.link = match model.link_of(parsed) {
             Some(link) => format!("{}, {how}", link.name()),
             None => format!("none, {how}"),
@@ -166,6 +184,20 @@ fn show_ia(ia: &Ia<'_>, model: Option<&Model>) -> String {
         }
     }
     text
+}
+
+/// Why the client draws nothing from a pool, if so.
+fn passed_over(served: &ServedPool, model: &Model, membership: Membership) -> Option<String> {
+    let pool = format!("pool {}", range_of(served.pool().spec()));
+    if !served.classes().admits(membership.of) {
+        let names: Vec<&str> = model.class_names(served.classes()).collect();
+        let kept = match served.classes().admits(membership.not_refuted) {
+            true => "; a lease held there is kept, for the message does not refute that",
+            false => "",
+        };
+        return Some(format!("{pool}: only for class {}{kept}", names.join(", ")));
+    }
+    (served.pool().counts().free == 0).then(|| format!("{pool}: no lease is free now"))
 }
 
 /// Where a lease comes from, by the config in force now.

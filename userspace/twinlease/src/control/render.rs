@@ -139,7 +139,10 @@ fn pools(f: &mut fmt::Formatter<'_>, pools: &[PoolReport]) -> fmt::Result {
         table.row([
             pool.link.clone(),
             pool.kind.clone(),
-            pool.range.clone(),
+            match pool.classes[..] {
+                [] => pool.range.clone(),
+                _ => format!("{} for class {}", pool.range, pool.classes.join(", ")),
+            },
             amount(pool.size),
             pool.bound.to_string(),
             pool.reserved.to_string(),
@@ -299,6 +302,7 @@ mod tests {
             link,
             kind: "address".into(),
             range: "2001:db8::/64".into(),
+            classes: Vec::new(),
             size: 1000,
             bound,
             reserved: 10,

@@ -107,6 +107,9 @@ pub struct PoolReport {
     pub kind: String,
     /// As in the config.
     pub range: String,
+    /// The classes whose clients draw from it; none: all clients of the link.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub classes: Vec<String>,
     /// All leases.
     pub size: u64,
     /// Leases that are not free.

@@ -129,6 +129,7 @@ fn pool(number: usize, kind: &str) -> PoolReport {
         link: format!("bng-{number}"),
         kind: kind.into(),
         range: format!("2001:db8:{number:x}::/64"),
+        classes: Vec::new(),
         size: u64::MAX,
         bound: 2,
         reserved: 1,

@@ -5,6 +5,7 @@ use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use engine::ClassSpec;
 use lease::pool::DENSE_POSITIONS_MAX;
 use wire::IaKind;
 
@@ -29,13 +30,27 @@ const CONNECT_RETRY: Secs = Secs(5);
 const PREFIX_SHARE: f64 = 0.5;
 
 /// Checks all relationships. The result leaves out those that lack what they need.
-pub fn check(file: &[Table], links: &[Link], findings: &mut Findings) -> Vec<Failover> {
+pub fn check(
+    file: &[Table],
+    links: &[Link],
+    classes: &[ClassSpec],
+    findings: &mut Findings,
+) -> Vec<Failover> {
     names_are_unique(file, findings);
     let mut used = BTreeMap::new();
     let mut relationships = Vec::with_capacity(file.len());
     for table in file {
         let links_here = links_of(table, links, &mut used, findings);
         relationships.extend(one(table, links_here, findings));
+    }
+    if let Some(table) = file.first() {
+        for class in classes {
+            let Some(lifetimes) = class.lifetimes else {
+                continue;
+            };
+            let (what, valid) = (format!("class \"{}\"", class.name), lifetimes.valid_secs);
+            shareable(&what, Secs(valid), &table.place, findings);
+        }
     }
     protected_alike(&relationships, file, findings);
     one_only(file, findings);
@@ -277,23 +292,8 @@ fn servable(link: &Link, place: &Place, findings: &mut Findings) {
         .iter()
         .map(|r| ("a reservation".to_owned(), r.lifetimes));
     for (what, lifetimes) in pools.chain(reserved) {
-        let valid = lifetimes.valid;
-        if valid == Secs::INFINITE {
-            let problem = format!(
-                "{what} of link \"{}\" has an infinite valid lifetime",
-                link.name
-            );
-            let remedy =
-                "make it finite: partners exchange the times at which leases end (RFC 8156 §7.4)";
-            findings.fault(place, problem, remedy);
-        } else if valid.0 < VALID_SECS_MIN {
-            let problem = format!(
-                "{what} of link \"{}\" has a valid lifetime of {valid}",
-                link.name
-            );
-            let remedy = format!("use at least {VALID_SECS_MIN}s outside of labs (RFC 8156 §1)");
-            findings.warn(place, problem, remedy);
-        }
+        let what = format!("{what} of link \"{}\"", link.name);
+        shareable(&what, lifetimes.valid, place, findings);
     }
     for pool in &link.pools {
         if pool.kind == IaKind::Pd && pool.count > u128::from(DENSE_POSITIONS_MAX) {
@@ -306,6 +306,20 @@ fn servable(link: &Link, place: &Place, findings: &mut Findings) {
             let remedy = format!("split it into prefix pools of /{longest} or longer");
             findings.fault(place, problem, remedy);
         }
+    }
+}
+
+/// What failover asks of a valid lifetime.
+fn shareable(what: &str, valid: Secs, place: &Place, findings: &mut Findings) {
+    if valid == Secs::INFINITE {
+        let problem = format!("{what} has an infinite valid lifetime");
+        let remedy =
+            "make it finite: partners exchange the times at which leases end (RFC 8156 §7.4)";
+        findings.fault(place, problem, remedy);
+    } else if valid.0 < VALID_SECS_MIN {
+        let problem = format!("{what} has a valid lifetime of {valid}");
+        let remedy = format!("use at least {VALID_SECS_MIN}s outside of labs (RFC 8156 §1)");
+        findings.warn(place, problem, remedy);
     }
 }
 
