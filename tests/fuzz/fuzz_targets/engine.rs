@@ -179,11 +179,8 @@ impl Server {
 
     fn commit(&mut self) {
         let pending = std::mem::take(&mut self.pending);
-        for (place, (id, lease)) in pending.iter().enumerate() {
-            let is_last = pending[place + 1..].iter().all(|(_, later)| later != lease);
-            if let Some(handover) = &mut self.handover
-                && is_last
-            {
+        for (id, lease) in &pending {
+            if let Some(handover) = &mut self.handover {
                 handover.release_ended(&self.shards[&id.0], *lease);
             }
             self.model.release(*lease);
@@ -199,13 +196,14 @@ impl Server {
             for shard in self.shards.values() {
                 assert_eq!(handover.walk(shard, 0, usize::MAX), None);
             }
+            assert!(handover.is_settled(|id| self.shards.get(&id.0)));
             self.model = Arc::clone(handover.next());
             return;
         }
         let next = builder(number).build_successor(&self.model);
         let mut handover = Handover::new(keyed(next.expect("a model that can be served")));
         for (shard, lease) in &self.pending {
-            handover.hold(*shard, *lease);
+            handover.hold_ended(*shard, *lease);
         }
         self.handover = Some(handover);
     }

@@ -12,7 +12,7 @@
 use crate::model::Model;
 use crate::recovery::is_reserved_for;
 use lease::{BindingDelta, Lease, Shard};
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use wire::ShardId;
 
@@ -23,6 +23,9 @@ pub struct Handover {
     /// Leases that were taken where takers are counted, so that each is taken once. Bits of dense
     /// pools need no such memory: of a million bindings next to none are in here.
     counted: HashSet<Lease>,
+    /// Leases that ended and whose ends are not committed: how many ends of each, and in which
+    /// shard the last one was.
+    ended: HashMap<Lease, (u32, ShardId)>,
 }
 
 impl Handover {
@@ -32,6 +35,7 @@ impl Handover {
         Self {
             next,
             counted: HashSet::new(),
+            ended: HashMap::new(),
         }
     }
 
@@ -51,31 +55,54 @@ impl Handover {
         next
     }
 
-    /// A change that the old model's decisions made, whether or not the walk has been there.
+    /// A change that the old model's decisions made, whether or not the walk has been there. What
+    /// ended is to be given back by [`release_ended`](Self::release_ended).
     pub fn note(&mut self, delta: &BindingDelta<'_>) {
         match delta {
             BindingDelta::Put { shard, record } => {
                 let is_own = is_reserved_for(&self.next, record);
                 self.take(*shard, record.lease, is_own);
             }
-            BindingDelta::Remove { shard, lease } => self.hold(*shard, *lease),
+            BindingDelta::Remove { shard, lease } => self.hold_ended(*shard, *lease),
             BindingDelta::Acked { .. } => {}
         }
     }
 
-    /// A lease whose binding has ended and that nobody may have before the record of that is
-    /// committed; it is given back by [`release`](Self::release).
+    /// A lease that nobody may have for another reason than a binding; it is given back by
+    /// [`release`](Self::release).
     pub fn hold(&mut self, shard: ShardId, lease: Lease) {
         self.take(shard, lease, false);
     }
 
-    /// As [`release`](Self::release), for a lease whose end in `shard` is committed and which no
-    /// later end is to be committed for: unless it is bound again by then, as a client may have
-    /// back what is reserved for it, or what a sparse pool leads it to, before that.
-    ///
-    /// A model must not be switched to while a lease waits for a commit and is bound again, or
-    /// waits twice: the commit would free in it what is taken in it once.
+    /// A lease whose binding in `shard` has ended and that nobody may have before the record of
+    /// that is committed: then [`release_ended`](Self::release_ended) is called, once for each end.
+    pub fn hold_ended(&mut self, shard: ShardId, lease: Lease) {
+        self.hold(shard, lease);
+        let (ends, last) = self.ended.entry(lease).or_insert((0, shard));
+        *ends += 1;
+        *last = shard;
+    }
+
+    /// Whether the model may be switched to: nothing that waits for a commit is bound again, or
+    /// waits twice. The commit would free in it what is taken in it once. If it may not, that will
+    /// soon be committed.
+    pub fn is_settled<'s>(&self, shard: impl Fn(ShardId) -> Option<&'s Shard>) -> bool {
+        self.ended.iter().all(|(lease, (ends, id))| {
+            *ends == 1 && !shard(*id).is_some_and(|shard| shard.holds(*lease))
+        })
+    }
+
+    /// As [`release`](Self::release), for a lease whose end in `shard` is committed: unless a later
+    /// end waits to be, or the lease is bound again by then, as a client may have back what is
+    /// reserved for it, or what a sparse pool leads it to, before that.
     pub fn release_ended(&mut self, shard: &Shard, lease: Lease) {
+        if let Some((ends, _)) = self.ended.get_mut(&lease) {
+            *ends -= 1;
+            if *ends > 0 {
+                return;
+            }
+            self.ended.remove(&lease);
+        }
         let again = shard.by_lease(lease);
         if again.is_none_or(|(_, record)| is_reserved_for(&self.next, &record)) {
             self.release(lease);

@@ -226,9 +226,7 @@ impl Desk {
             delivered += 1;
         }
         while let Some((shard, lease)) = self.held.next_position(committed) {
-            if let Some(handover) = &mut self.handover
-                && !self.held.keeps(lease)
-            {
+            if let Some(handover) = &mut self.handover {
                 handover.release_ended(self.shards.get_mut(shard), lease);
             }
             self.model.release(lease);
@@ -357,6 +355,9 @@ impl Recorder<'_> {
     pub(super) fn record(&mut self, delta: &BindingDelta<'_>) {
         self.record_unfreed(delta);
         if let BindingDelta::Remove { shard, lease } = delta {
+            if let Some(handover) = &mut self.handover {
+                handover.hold_ended(*shard, *lease);
+            }
             self.held
                 .keep_from_pool(self.appender.ticket(), *shard, *lease);
         }

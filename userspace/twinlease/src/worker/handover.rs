@@ -4,10 +4,10 @@ use super::desk::Desk;
 use super::gate::Gate;
 use engine::{Handover, Model};
 use lease::{BindingDelta, Lease, Shard};
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
+use wire::ShardId;
 
 /// Places looked at in one turn: some microseconds.
 const SLICE: usize = 64;
@@ -39,9 +39,17 @@ pub struct HandoverWalk {
 }
 
 impl HandoverWalk {
-    /// A change by the model in use.
+    /// A change by the model in use. Of what ended the caller says how it is given back.
     pub fn note(&mut self, delta: &BindingDelta<'_>) {
-        self.handover.note(delta);
+        match delta {
+            BindingDelta::Remove { shard, lease } => self.handover.hold(*shard, *lease),
+            _ => self.handover.note(delta),
+        }
+    }
+
+    /// A lease that is given back when its end is committed.
+    pub fn hold_ended(&mut self, shard: ShardId, lease: Lease) {
+        self.handover.hold_ended(shard, lease);
     }
 
     /// The model that is to be served next.
@@ -49,7 +57,7 @@ impl HandoverWalk {
         self.handover.next()
     }
 
-    /// A lease whose end in this shard is committed, and for which no other waits.
+    /// A lease whose end in this shard is committed.
     pub fn release_ended(&mut self, shard: &Shard, lease: Lease) {
         self.handover.release_ended(shard, lease);
     }
@@ -65,8 +73,10 @@ impl Desk {
     pub fn begin_handover(&mut self, begin: BeginHandover) {
         let no_walk = begin.next.needs_no_walk();
         let mut handover = Handover::new(begin.next);
-        let kept = self.partner.kept(self.index);
-        for (shard, lease) in self.held.positions().chain(kept) {
+        for (shard, lease) in self.held.positions() {
+            handover.hold_ended(shard, lease);
+        }
+        for (shard, lease) in self.partner.kept(self.index) {
             handover.hold(shard, lease);
         }
         self.handover = Some(Box::new(HandoverWalk {
@@ -101,23 +111,12 @@ impl Desk {
         1
     }
 
-    /// Whether nothing that waits for a commit is bound again, or waits twice; see
-    /// [`Handover::release_ended`]. If not, the next try finds it committed.
-    fn is_settled(&self) -> bool {
-        let mut seen = HashSet::new();
-        self.held.positions().all(|(id, lease)| {
-            let bound = self.shards.get(id).is_some_and(|shard| shard.holds(lease));
-            !bound && seen.insert(lease)
-        })
-    }
-
     /// Changes the model between two decisions, together with all other workers or not at all.
     pub fn switch(&mut self, switch: Switch) {
-        let through = self
-            .handover
-            .as_ref()
-            .is_some_and(|walk| walk.walked.is_none());
-        let ready = through && self.is_settled();
+        let is_ready = |walk: &HandoverWalk| {
+            walk.walked.is_none() && walk.handover.is_settled(|id| self.shards.get(id))
+        };
+        let ready = self.handover.as_deref().is_some_and(is_ready);
         let passed = ready && switch.gate.pass(switch.patience);
         if passed && let Some(walk) = self.handover.take() {
             self.model = Arc::clone(walk.handover.next());

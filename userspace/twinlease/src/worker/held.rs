@@ -44,11 +44,6 @@ impl Held {
             .map(|(_, shard, lease)| (*shard, *lease))
     }
 
-    /// Whether the lease is kept from its pool.
-    pub fn keeps(&self, lease: Lease) -> bool {
-        self.positions.iter().any(|(.., kept)| *kept == lease)
-    }
-
     /// The next reply that may go, if any.
     pub fn next_reply(&mut self, committed: Ticket) -> Option<HeldReply> {
         self.replies.pop_front_if(|held| held.ticket <= committed)
@@ -111,9 +106,7 @@ mod tests {
         assert!(!held.is_due(Ticket(2)));
         assert_eq!(held.next_position(Ticket(2)), None);
         assert!(held.is_due(Ticket(4)));
-        assert!(held.keeps(lease(1)));
         assert_eq!(held.next_position(Ticket(4)), Some((ShardId(0), lease(1))));
-        assert!(!held.keeps(lease(1)));
         assert_eq!(held.next_position(Ticket(4)), None);
         assert_eq!(held.next_position(Ticket(5)), Some((ShardId(0), lease(2))));
         assert!(!held.is_due(Ticket(u64::MAX)));

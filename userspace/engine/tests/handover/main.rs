@@ -11,9 +11,11 @@ use engine::{
 };
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
 use proptest::prelude::*;
-use std::collections::{HashSet, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use wire::{SHARDS, ShardId};
+
+mod threads;
 
 const SERVER: [u8; 4] = [0, 3, 0, 1];
 const CLIENTS: u8 = 8;
@@ -134,6 +136,18 @@ struct Worker {
 }
 
 impl Worker {
+    fn new(index: usize, model: &Arc<Model>) -> Self {
+        Self {
+            model: Arc::clone(model),
+            shards: (0..SHARDS)
+                .filter(|id| id % WORKERS == index)
+                .map(|id| Shard::new(ShardId(id as u8), 5))
+                .collect(),
+            pending: VecDeque::new(),
+            handover: None,
+        }
+    }
+
     /// What the server's workers do with every change.
     fn record(
         pending: &mut VecDeque<(ShardId, Lease)>,
@@ -150,10 +164,7 @@ impl Worker {
 
     fn commit(&mut self) {
         while let Some((id, lease)) = self.pending.pop_front() {
-            let is_last = self.pending.iter().all(|(_, later)| *later != lease);
-            if let Some((handover, ..)) = &mut self.handover
-                && is_last
-            {
+            if let Some((handover, ..)) = &mut self.handover {
                 let shard = self.shards.iter().find(|shard| shard.id() == id);
                 handover.release_ended(shard.unwrap(), lease);
             }
@@ -161,19 +172,10 @@ impl Worker {
         }
     }
 
-    /// Whether nothing waits for a commit that is bound again, or waits twice.
-    fn is_settled(&self) -> bool {
-        let mut seen = HashSet::new();
-        self.pending.iter().all(|(id, lease)| {
-            let shard = self.shards.iter().find(|shard| shard.id() == *id);
-            !shard.unwrap().holds(*lease) && seen.insert(*lease)
-        })
-    }
-
     fn begin(&mut self, next: &Arc<Model>) {
         let mut handover = Handover::new(Arc::clone(next));
         for (shard, lease) in &self.pending {
-            handover.hold(*shard, *lease);
+            handover.hold_ended(*shard, *lease);
         }
         self.handover = Some((handover, 0, 0));
     }
@@ -193,9 +195,12 @@ impl Worker {
         }
     }
 
-    fn is_through(&self) -> bool {
-        let walked = |(_, at, _): &(Handover, usize, u32)| *at == self.shards.len();
-        self.handover.as_ref().is_some_and(walked)
+    fn is_ready(&self) -> bool {
+        let shard = |id| self.shards.iter().find(|shard| shard.id() == id);
+        let is_ready = |(handover, at, _): &(Handover, usize, u32)| {
+            *at == self.shards.len() && handover.is_settled(shard)
+        };
+        self.handover.as_ref().is_some_and(is_ready)
     }
 }
 
@@ -207,17 +212,9 @@ struct Server {
 impl Server {
     fn new() -> Self {
         let model = Arc::new(builder(0).build().unwrap());
-        let worker = |index: usize| Worker {
-            model: Arc::clone(&model),
-            shards: (0..SHARDS)
-                .filter(|id| id % WORKERS == index)
-                .map(|id| Shard::new(ShardId(id as u8), 5))
-                .collect(),
-            pending: VecDeque::new(),
-            handover: None,
-        };
+        let workers = (0..WORKERS).map(|index| Worker::new(index, &model));
         Self {
-            workers: (0..WORKERS).map(worker).collect(),
+            workers: workers.collect(),
             now: AbsTime(1_000),
         }
     }
@@ -242,8 +239,7 @@ impl Server {
     }
 
     fn switch(&mut self) {
-        let is_ready = |worker: &Worker| worker.is_through() && worker.is_settled();
-        if !self.workers.iter().all(is_ready) {
+        if !self.workers.iter().all(Worker::is_ready) {
             return;
         }
         for worker in &mut self.workers {
@@ -266,7 +262,7 @@ impl Server {
 
     fn message(&mut self, client: u8, msg_type: u8, na: bool, pd: bool) {
         let duid = duid(client);
-        let payload = self.octets(&duid, msg_type, na, pd);
+        let payload = octets(&self.bindings(), &duid, msg_type, na, pd);
         let ingress = Ingress {
             payload: &payload,
             interface: InterfaceId(0),
@@ -293,40 +289,8 @@ impl Server {
         assert!(matches!(outcome, Outcome::Reply { .. } | Outcome::Drop(_)));
     }
 
-    /// A message with the leases that the client has.
-    fn octets(&self, duid: &[u8], msg_type: u8, na: bool, pd: bool) -> Vec<u8> {
-        let mut out = vec![msg_type, 1, 2, 3];
-        option(&mut out, 1, duid);
-        if [3, 5, 8, 9].contains(&msg_type) {
-            option(&mut out, 2, &SERVER);
-        }
-        for (wanted, code, len) in [(na, 3, 128), (pd, 25, 0)] {
-            if !wanted {
-                continue;
-            }
-            let mut ia = vec![0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
-            for lease in self.bindings() {
-                let (holder, lease) = lease;
-                if holder != duid || (lease.len == 128) != (len == 128) {
-                    continue;
-                }
-                let addr = lease.addr.to_be_bytes();
-                match len {
-                    128 => option(&mut ia, 5, &[&addr[..], &[0; 8]].concat()),
-                    _ => option(&mut ia, 26, &[&[0; 8][..], &[lease.len], &addr].concat()),
-                }
-            }
-            option(&mut out, code, &ia);
-        }
-        out
-    }
-
-    fn bindings(&self) -> Vec<(Vec<u8>, Lease)> {
-        let shards = self.workers.iter().flat_map(|worker| &worker.shards);
-        let records = shards.flat_map(|shard| shard.walk(0, usize::MAX).1);
-        records
-            .map(|record| (record.duid.octets().to_vec(), record.lease))
-            .collect()
+    fn bindings(&self) -> Held {
+        bindings_of(self.workers.iter().flat_map(|worker| &worker.shards))
     }
 
     /// Nothing that is bound, or whose end is not committed yet, overlaps anything else.
@@ -366,6 +330,44 @@ impl Server {
             assert_eq!(counts.bound, 0, "{:?}", served.pool().spec());
         }
     }
+}
+
+/// Leases with the DUIDs of their holders.
+type Held = Vec<(Vec<u8>, Lease)>;
+
+fn bindings_of<'s>(shards: impl IntoIterator<Item = &'s Shard>) -> Held {
+    let shards = shards.into_iter();
+    let records = shards.flat_map(|shard| shard.walk(0, usize::MAX).1);
+    records
+        .map(|record| (record.duid.octets().to_vec(), record.lease))
+        .collect()
+}
+
+/// A message with the leases that the client has.
+fn octets(held: &Held, duid: &[u8], msg_type: u8, na: bool, pd: bool) -> Vec<u8> {
+    let mut out = vec![msg_type, 1, 2, 3];
+    option(&mut out, 1, duid);
+    if [3, 5, 8, 9].contains(&msg_type) {
+        option(&mut out, 2, &SERVER);
+    }
+    for (wanted, code, len) in [(na, 3, 128), (pd, 25, 0)] {
+        if !wanted {
+            continue;
+        }
+        let mut ia = vec![0, 0, 0, 1, 0, 0, 0, 0, 0, 0, 0, 0];
+        for (holder, lease) in held {
+            if holder != duid || (lease.len == 128) != (len == 128) {
+                continue;
+            }
+            let addr = lease.addr.to_be_bytes();
+            match len {
+                128 => option(&mut ia, 5, &[&addr[..], &[0; 8]].concat()),
+                _ => option(&mut ia, 26, &[&[0; 8][..], &[lease.len], &addr].concat()),
+            }
+        }
+        option(&mut out, code, &ia);
+    }
+    out
 }
 
 fn option(out: &mut Vec<u8>, code: u16, data: &[u8]) {
