@@ -10,6 +10,7 @@ use super::fault::{Findings, Place};
 use super::file::{self, File};
 use super::links;
 use super::model::{Config, Idle, Interface, Io, Lifetimes, VerifyChecksums};
+use super::network;
 use super::read::Placed;
 use super::value::{Secs, Within};
 use wire::OptionCode;
@@ -44,6 +45,8 @@ pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
     let failover = failover::check(&file.failover, &links, &classes, findings);
     control(&file.control, findings);
     reconfigure(file, findings);
+    network::check(file, &failover, findings);
+    network::relay_supplied_options(file, findings);
     Config {
         state_dir: value(&file.server.state_dir).unwrap_or_else(|| STATE_DIR.into()),
         duid: value(&file.server.duid).map(|duid| duid.0),

@@ -9,6 +9,7 @@ mod fault;
 mod file;
 mod links;
 pub mod model;
+mod network;
 mod options;
 mod read;
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Links, pools and reservations against each other, and what passes the check against the engine.
 
-use super::{CORES, findings, taken};
+use super::{CORES, GOOD, findings, taken};
 use crate::config::parse;
 use proptest::prelude::*;
 use std::fmt::Write;
@@ -264,4 +264,53 @@ proptest! {
             prop_assert!(model.is_ok(), "{text}\n{:?}", model.err());
         }
     }
+}
+
+#[test]
+fn links_of_one_network_are_several_and_in_one_relationship() {
+    let link = |name: &str, lines: &str| {
+        format!("[[link]]\nname = \"{name}\"\nshared-network = \"wire\"\n{lines}")
+    };
+    let pool = |number: u8| {
+        format!(
+            "link-addresses = [\"2001:db8:{number}::/64\"]\n\
+             [[link.address-pool]]\nrange = \"2001:db8:{number}::/64\"\n"
+        )
+    };
+    let one = format!("{GOOD}{}", link("a", &pool(1)));
+    let said = findings(&one);
+    assert!(
+        said.contains("warning: link[0].shared-network: network \"wire\" has one"),
+        "{said}"
+    );
+    let two = format!("{one}{}", link("b", &pool(2)));
+    let said = findings(&two);
+    assert!(!said.contains("shared-network"), "{said}");
+    let pair = format!(
+        "{two}[[failover]]\nname = \"x\"\nrole = \"primary\"\nlocal = \"[2001:db8::1]:647\"\n\
+         partner = \"[2001:db8::2]:647\"\nlinks = [\"a\"]\ntls = \"insecure\"\n"
+    );
+    let said = findings(&pair);
+    assert!(
+        said.contains("error: link[1].shared-network: link \"a\" of the same"),
+        "{said}"
+    );
+    let both = pair.replace("links = [\"a\"]", "links = [\"a\", \"b\"]");
+    let said = findings(&both);
+    assert!(!said.contains("shared-network"), "{said}");
+}
+
+#[test]
+fn what_relays_supply_is_looked_at() {
+    let said = findings(&format!(
+        "[server]\nrelay-supplied-options = [65, 1, 23, 60000]\n{GOOD}"
+    ));
+    for part in [
+        "error: server.relay-supplied-options[1]: OPTION_CLIENTID is the server's own",
+        "warning: server.relay-supplied-options[2]: no RFC lets relays supply OPTION_DNS_SERVERS",
+        "warning: server.relay-supplied-options[3]: no option 60000 is known",
+    ] {
+        assert!(said.contains(part), "{part} is not in: {said}");
+    }
+    assert!(!said.contains("options[0]"), "{said}");
 }
