@@ -2,13 +2,10 @@
 //! identically"), told to the partner in a vendor option of CONNECT and CONNECTREPLY, so that a
 //! difference is seen before a lease is rejected for it. Never a reason to refuse a partner.
 
+use crate::vendor::{ENTERPRISE, MAGIC};
 use lease::{Lease, LinkKey, PoolSpec};
 
-/// Enterprise number of the option: one for examples (RFC 5612), since the program has none of its
-/// own. [`MAGIC`] tells the data from what others may put there.
-const ENTERPRISE: u32 = 32_473;
 const SUBOPTION: u16 = 1;
-const MAGIC: &[u8; 10] = b"twinlease\x01";
 const DATA_LEN: usize = MAGIC.len() + 3 * size_of::<u64>();
 
 /// Octets of the vendor option's data.

@@ -22,6 +22,7 @@ pub mod record;
 pub mod state;
 pub mod time;
 pub mod updates;
+mod vendor;
 pub mod violation;
 pub mod window;
 

@@ -20,6 +20,10 @@ impl Places for InModel<'_> {
         self.model.take_for(shard, self.duid, lease)
     }
 
+    fn reconfigure_key(&self, _: wire::Duid<'_>) -> Option<[u8; 16]> {
+        None
+    }
+
     fn is_taken(&self, lease: Lease) -> bool {
         self.model.is_taken_from(self.duid, lease)
     }

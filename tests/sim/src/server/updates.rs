@@ -44,7 +44,7 @@ impl Server {
             let wants = may || shard.unacked().owed > 0;
             // The id is known when the window has the update.
             let none = TransactionId::new(0);
-            wants.then(|| offer(shard, none, now.wall, &mut buffer).expect("room"))?
+            wants.then(|| offer(shard, none, now.wall, &|_| None, &mut buffer).expect("room"))?
         })?;
         let id = window.send(Sent::Lease(offer), now.mono).ok()?;
         let mut frame = buffer[..len].to_vec();

@@ -180,6 +180,12 @@ impl Model {
         self.rkap.is_some()
     }
 
+    /// The key of a client (RFC 9915 §20.4.2); `None` if none are given.
+    pub fn reconfigure_key(&self, duid: Duid<'_>) -> Option<[u8; 16]> {
+        let rkap = self.rkap.as_ref()?;
+        Some(*rkap.key_of(duid).octets())
+    }
+
     /// The interface on whose link the clients of a link are, if it is not behind relays only.
     pub fn interface_of(&self, link: LinkKey) -> Option<InterfaceId> {
         let of_link = |id: &Option<LinkId>| id.is_some_and(|id| self.link(id).shares_network(link));

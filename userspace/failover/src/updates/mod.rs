@@ -18,7 +18,7 @@ mod reply;
 #[cfg(test)]
 mod tests;
 
-pub use offer::{Offer, offer};
+pub use offer::{KeyOf, Offer, offer};
 pub use owe::{Everything, owe_all};
 pub use receive::{Outcome, Places, Premises, Yielded, client_of, receive, yield_lease};
 pub use reply::{Settled, settle};

@@ -1,11 +1,12 @@
 //! BNDUPD: what the partner is told (RFC 8156 §7.4).
 
+use crate::vendor;
 use lease::{AbsTime, BindingId, BindingRecord, BindingStatus, Lease, Shard};
-use wire::failover::{Client, FrameWriter, LeaseOptions, TransactionId};
-use wire::{IaKind, MessageType, NoRoom, ShardId};
+use wire::failover::{Client, FrameWriter, LeaseOptions, ReconfigureData, TransactionId};
+use wire::{Duid, IaKind, MessageType, NoRoom, ShardId};
 
-/// A `via` of this length is a client's address and no relay data.
-const ADDRESS_LEN: usize = 16;
+/// The key with which a client checks Reconfigure messages (RFC 9915 §20.4.2), if there is one.
+pub type KeyOf<'a> = &'a dyn Fn(Duid<'_>) -> Option<[u8; 16]>;
 
 /// An update that was sent: what its answer is compared with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,7 +27,8 @@ pub struct Offer {
 
 /// Takes the next lease that the partner has not acknowledged and writes its BNDUPD at the start
 /// of `buffer` ([`BNDUPD_LEN_MAX`](super::BNDUPD_LEN_MAX) octets hold any); gives the frame's
-/// length and what to keep until the answer. `None`: there is nothing to send.
+/// length and what to keep until the answer. `None`: there is nothing to send. `key_of` is asked
+/// for clients that have been given a key.
 ///
 /// # Errors
 /// [`NoRoom`]; the lease is then in flight and goes unsent again with the connection.
@@ -34,6 +36,7 @@ pub fn offer(
     shard: &mut Shard,
     transaction_id: TransactionId,
     now: AbsTime,
+    key_of: KeyOf<'_>,
     buffer: &mut [u8],
 ) -> Result<Option<(usize, Offer)>, NoRoom> {
     let Some(id) = shard.take_unsent() else {
@@ -42,7 +45,7 @@ pub fn offer(
     let Some(record) = shard.get(id) else {
         return Ok(None);
     };
-    let len = write(&record, transaction_id, now, buffer)?;
+    let len = write(&record, transaction_id, now, key_of, buffer)?;
     let offer = Offer {
         shard: shard.id(),
         id,
@@ -58,13 +61,23 @@ fn write(
     record: &BindingRecord<'_>,
     transaction_id: TransactionId,
     now: AbsTime,
+    key_of: KeyOf<'_>,
     buffer: &mut [u8],
 ) -> Result<usize, NoRoom> {
+    let key = Some(record.duid).filter(|_| record.accepts_reconfigure);
+    let key = key.and_then(key_of);
+    let direct = record.via.try_into().ok().map(vendor::direct_address);
     let mut frame = FrameWriter::begin(buffer, MessageType::BNDUPD, transaction_id)?;
     let container = frame.open_client_data(&Client {
         client_id: Some(record.duid),
         base_time: Some(now.0),
-        relay_data: Some(record.via).filter(|via| via.len() > ADDRESS_LEN),
+        // The key is the same as long as the secret is, so the client's last message will do.
+        reconfigure_data: key.as_ref().map(|key| ReconfigureData {
+            time: record.cltt.0,
+            key,
+        }),
+        relay_data: Some(record.via).filter(|via| via.len() > vendor::ADDRESS_LEN),
+        vendor_opts: direct.as_ref().map(|data| &data[..]),
         ..Client::default()
     })?;
     // As this server computes them for a message with this lease alone (RFC 9915 §21.4).

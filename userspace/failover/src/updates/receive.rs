@@ -3,11 +3,12 @@
 use super::answer::Reply;
 use super::{LeaseUpdate, place};
 use crate::reconcile::{Mine, Rejection, decide};
+use crate::vendor;
 use lease::{
     AbsTime, BindingDelta, BindingId, BindingRecord, BindingState, BindingStatus, Lease, LinkKey,
     PartnerTimes, Role, Shard,
 };
-use wire::failover::{ClientData, TransactionId};
+use wire::failover::{Client, ClientData, TransactionId};
 use wire::{Duid, IaKind, NoRoom, ShardId};
 
 /// Where the relationship's leases are: its links and pools, as all shards share them.
@@ -21,6 +22,10 @@ pub trait Places {
 
     /// Whether somebody has a lease in its pool.
     fn is_taken(&self, lease: Lease) -> bool;
+
+    /// The key by which the client would check this server's Reconfigure messages; `None` if this
+    /// server sends none.
+    fn reconfigure_key(&self, duid: Duid<'_>) -> Option<[u8; 16]>;
 }
 
 /// What deciding about updates needs beside the shard.
@@ -97,7 +102,7 @@ pub fn receive(
                     shard,
                     premises,
                     duid,
-                    data.client.relay_data,
+                    &data.client,
                     &update,
                     &mut outcome,
                     emit,
@@ -188,7 +193,7 @@ fn apply(
     shard: &mut Shard,
     premises: &Premises<'_>,
     duid: Duid<'_>,
-    relay_data: Option<&[u8]>,
+    client: &Client<'_>,
     update: &LeaseUpdate,
     outcome: &mut Outcome,
     emit: &mut dyn FnMut(&BindingDelta<'_>),
@@ -243,6 +248,12 @@ fn apply(
         .map_or(AbsTime(0), |before| before.expires);
     let outlasts = update.theirs.status == BindingStatus::Active && promised > ends;
     let never = AbsTime(0);
+    // With a key that this server would not use the client would discard what it sends.
+    let given = client.reconfigure_data.map(|data| data.key);
+    let own = given.and_then(|_| premises.places.reconfigure_key(duid));
+    let accepts = own.is_some_and(|own| given == Some(&own));
+    let direct = client.vendor_opts.and_then(vendor::read_direct_address);
+    let direct = direct.map(|address| &address[..]).filter(|_| accepts);
     let record = BindingRecord {
         duid,
         kind: update.kind,
@@ -264,8 +275,8 @@ fn apply(
             partner_raw_cltt: update.theirs.cltt.unwrap_or(never),
             unacked: outlasts,
         },
-        accepts_reconfigure: false,
-        via: relay_data.unwrap_or_default(),
+        accepts_reconfigure: accepts,
+        via: client.relay_data.or(direct).unwrap_or_default(),
     };
     shard.put(&record);
     emit(&BindingDelta::Put {

@@ -51,6 +51,8 @@ pub struct Client<'a> {
     pub reconfigure_data: Option<ReconfigureData<'a>>,
     /// Data of OPTION_LQ_RELAY_DATA (RFC 5007 §4.1.2.4), uninterpreted.
     pub relay_data: Option<&'a [u8]>,
+    /// Data of the first OPTION_VENDOR_OPTS (RFC 9915 §21.17), uninterpreted.
+    pub vendor_opts: Option<&'a [u8]>,
 }
 
 /// OPTION_F_RECONFIGURE_DATA (RFC 8156 §5.5.13).
@@ -158,6 +160,9 @@ impl<'a> ClientData<'a> {
                     once(&mut client.reconfigure_data, &option, data)?;
                 }
                 OptionCode::LQ_RELAY_DATA => once(&mut client.relay_data, &option, option.data)?,
+                OptionCode::VENDOR_OPTS => {
+                    client.vendor_opts.get_or_insert(option.data);
+                }
                 OptionCode::IA_TA => has_ia_ta = true,
                 OptionCode::IA_NA | OptionCode::IA_PD => {
                     for lease in IaLeases::parse(&option)? {

@@ -23,7 +23,9 @@ pub mod writer;
 use crate::malformed::{Fault, Malformed};
 use crate::option::RawOption;
 
-pub use binding::{BindingLease, Client, ClientData, Container, Leased, PrefixData};
+pub use binding::{
+    BindingLease, Client, ClientData, Container, Leased, PrefixData, ReconfigureData,
+};
 pub use connect::Connect;
 pub use dns::DnsRemovalInfo;
 pub use framing::{Frames, FramingError, stamp};

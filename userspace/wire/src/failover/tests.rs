@@ -302,6 +302,7 @@ proptest! {
         duid in of(collection::vec(any::<u8>(), 3..=130)),
         base_time in of(any::<u32>()),
         extra in (of(octets(9)), of((any::<u32>(), octets(20))), of(octets(60)), of(status())),
+        vendor_opts in of(octets(30)),
         leases in collection::vec((any::<bool>(), any::<[u32; 5]>(), any::<u128>(), 0_u8..=128, lease_parts()), 0..5),
     ) {
         let dns_name = encode_name("host.example.net").unwrap();
@@ -312,6 +313,7 @@ proptest! {
             vss: extra.0.as_deref(),
             reconfigure_data: extra.1.as_ref().map(|(time, key)| ReconfigureData { time: *time, key }),
             relay_data: extra.2.as_deref(),
+            vendor_opts: vendor_opts.as_deref(),
         };
         let mut buffer = vec![0; 5000];
         let mut frame = FrameWriter::begin(&mut buffer, MessageType::BNDUPD, id()).unwrap();

@@ -117,6 +117,7 @@ impl<'b> FrameWriter<'b> {
             self.close(open)?;
         }
         self.maybe(OptionCode::LQ_RELAY_DATA, client.relay_data)?;
+        self.maybe(OptionCode::VENDOR_OPTS, client.vendor_opts)?;
         Ok(open)
     }
 

@@ -24,9 +24,11 @@ pub(super) struct Side {
     pub(super) shards: Vec<Shard>,
     pub(super) pool: Pool,
     pub(super) now: AbsTime,
+    pub(super) secret: u8,
 }
 
-pub(super) struct InPool<'a>(pub(super) &'a Pool);
+/// A pool, and what the clients' reconfigure keys are made of.
+pub(super) struct InPool<'a>(pub(super) &'a Pool, pub(super) u8);
 
 impl Places for InPool<'_> {
     fn link_of(&self, lease: Lease, kind: IaKind) -> Option<LinkKey> {
@@ -35,6 +37,10 @@ impl Places for InPool<'_> {
 
     fn take(&self, shard: ShardId, lease: Lease) -> bool {
         self.0.adopt(shard, lease)
+    }
+
+    fn reconfigure_key(&self, _: Duid<'_>) -> Option<[u8; 16]> {
+        Some([self.1; 16])
     }
 
     fn is_taken(&self, lease: Lease) -> bool {
@@ -113,6 +119,7 @@ impl Side {
                 .collect(),
             pool: Pool::new(spec, &key, 1).unwrap(),
             now: NOW,
+            secret: 7,
         }
     }
 
@@ -163,11 +170,13 @@ impl Side {
 
     pub(super) fn offers(&mut self) -> Vec<(Vec<u8>, Offer)> {
         let mut offers = Vec::new();
+        let key_of = |_: Duid<'_>| Some([self.secret; 16]);
         for shard in &mut self.shards {
             loop {
                 let id = TransactionId::new(0x1_0000 + offers.len() as u32);
                 let mut frame = vec![0; BNDUPD_LEN_MAX];
-                let Some((len, sent)) = offer(shard, id, self.now, &mut frame).unwrap() else {
+                let Some((len, sent)) = offer(shard, id, self.now, &key_of, &mut frame).unwrap()
+                else {
                     break;
                 };
                 frame.truncate(len);
@@ -186,7 +195,7 @@ impl Side {
         let (mut yielded, mut refused) = (Vec::new(), Vec::new());
         let mut reply = vec![0; 2 * frame.len() + 64];
         for _ in 0..2 {
-            let places = InPool(&self.pool);
+            let places = InPool(&self.pool, self.secret);
             let premises = Premises {
                 role: self.role,
                 now: self.now,

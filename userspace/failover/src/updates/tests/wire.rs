@@ -140,7 +140,7 @@ fn deltas_are_what_the_shard_did() {
     let (frame, _) = primary.offers().remove(0);
     let data = client_data(&frame);
     let mut secondary = secondary;
-    let places = InPool(&secondary.pool);
+    let places = InPool(&secondary.pool, 7);
     let premises = Premises {
         role: Role::Secondary,
         now: NOW,
@@ -183,4 +183,37 @@ fn rfc8156_7_4_a_status_without_end_has_no_times_of_one() {
     assert_eq!(lease.expiration_time, None);
     assert_eq!(lease.start_time_of_state, Some(NOW.0 + 71));
     assert_eq!(lease.clt_time_secs_ago, Some(71), "not when it expired");
+}
+
+#[test]
+fn rfc8156_5_5_13_the_partner_hears_of_keys_and_of_how_direct_clients_are_reached() {
+    let (mut primary, mut secondary) = pair();
+    let mut stranger = Side::new(Role::Secondary);
+    stranger.secret = 8;
+    let clients = [1, 2, 3].map(client);
+    let vias: [&[u8]; 3] = [&[0xfe; 16], &[0xfd; 50], &[]];
+    for ((place, duid), via) in (1..).zip(&clients).zip(vias) {
+        primary.put(&BindingRecord {
+            accepts_reconfigure: place < 3,
+            via,
+            ..active(duid, address(place), NOW, 3_600)
+        });
+    }
+    for (frame, sent) in primary.offers() {
+        let told = client_data(&frame).client.reconfigure_data;
+        let place = sent.lease.addr - address(0).addr;
+        assert_eq!(
+            told.map(|data| data.key),
+            (place < 3).then_some(&[7; 16][..])
+        );
+        for (side, knows) in [(&mut secondary, true), (&mut stranger, false)] {
+            side.receive(&frame);
+            let record = side.get(sent.lease).unwrap();
+            assert_eq!(record.accepts_reconfigure, knows && place < 3, "{place}");
+            let via = vias[place as usize - 1];
+            // Relay data serves leasequery too.
+            let kept = knows || via.len() > 16;
+            assert_eq!(record.via, if kept { via } else { &[] }, "{place}");
+        }
+    }
 }

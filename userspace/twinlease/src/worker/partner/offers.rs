@@ -3,9 +3,10 @@
 use super::Desk;
 use crate::partner::exchange::FromWorker;
 use crate::worker::desk::Recorder;
-use failover::updates::{self, BNDUPD_LEN_MAX, Everything, Offer, Settled};
+use failover::updates::{self, BNDUPD_LEN_MAX, Everything, KeyOf, Offer, Settled};
 use failover::{Owed, Round};
 use lease::AbsTime;
+use std::sync::Arc;
 use wire::ShardId;
 use wire::failover::{Body, Container, FailoverMessage, TransactionId};
 
@@ -46,12 +47,14 @@ impl Desk {
         let most = partner.credit.min(OFFERS);
         let mut offers = Vec::with_capacity(most as usize);
         let mut frame = [0; BNDUPD_LEN_MAX];
+        let model = Arc::clone(&self.model);
+        let key_of: KeyOf<'_> = &|duid| model.reconfigure_key(duid);
         while offers.len() < most as usize
             && let Some(id) = partner.unsent.next(partner.turn)
         {
             partner.turn = ShardId(id.0.wrapping_add(1));
             let shard = self.shards.get_mut(id);
-            match updates::offer(shard, TransactionId::new(0), now, &mut frame) {
+            match updates::offer(shard, TransactionId::new(0), now, key_of, &mut frame) {
                 Ok(Some((len, offer))) => offers.push((offer, frame[..len].into())),
                 Ok(None) => partner.unsent.remove(id),
                 // In flight, and unsent again with the connection.

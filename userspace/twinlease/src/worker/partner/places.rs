@@ -25,4 +25,8 @@ impl Places for ClientPlaces<'_> {
         self.duid
             .is_some_and(|duid| self.model.is_taken_from(duid, lease))
     }
+
+    fn reconfigure_key(&self, duid: Duid<'_>) -> Option<[u8; 16]> {
+        self.model.reconfigure_key(duid)
+    }
 }

@@ -114,6 +114,10 @@ impl failover::updates::Places for Places<'_> {
     fn is_taken(&self, _: Lease) -> bool {
         false
     }
+
+    fn reconfigure_key(&self, _: wire::Duid<'_>) -> Option<[u8; 16]> {
+        None
+    }
 }
 
 impl Post for Workers {
