@@ -14,6 +14,8 @@ mod b6_relays;
 mod b7_prefixes;
 /// The one server and what talks to it.
 mod bench;
+/// Client classes.
+mod classes;
 /// IAs as rows write and read them.
 mod ia;
 
@@ -98,6 +100,10 @@ fn rows() -> Vec<Row> {
         rfc9915_6_6_same_prefix_again,
         shared_network_draws_on_all_its_links,
         rfc9915_21_4_an_address_of_each_group,
+    ));
+    rows.extend(rows!(classes:
+        a_class_chooses_pool_and_options,
+        a_lease_is_kept_until_its_class_is_refuted,
     ));
     rows
 }
