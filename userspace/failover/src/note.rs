@@ -70,6 +70,8 @@ pub enum Cause {
     Partner(ServerState),
     /// Communications failed.
     CommunicationsFailed,
+    /// This server stops, as it was told to.
+    Shutdown,
     /// The operator said that the partner is down.
     Operator {
         /// Since when.
@@ -105,6 +107,10 @@ impl Note {
     /// How much it matters.
     pub fn severity(&self) -> Severity {
         match self {
+            Self::State {
+                cause: Cause::Shutdown,
+                ..
+            } => Severity::Info,
             Self::State { from, to, .. } => match (from, to) {
                 (ServerState::Normal, ServerState::CommunicationsInterrupted)
                 | (_, ServerState::ResolutionInterrupted) => Severity::Alarm,
@@ -165,6 +171,7 @@ impl fmt::Display for Cause {
         match self {
             Self::Partner(state) => write!(f, "partner is in {state}"),
             Self::CommunicationsFailed => f.write_str("communications failed"),
+            Self::Shutdown => f.write_str("this server stops"),
             Self::Operator { since } => {
                 write!(f, "operator: partner is down since {}", since.unix_secs())
             }

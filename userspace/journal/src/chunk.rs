@@ -8,6 +8,7 @@ use crate::segment::{PAYLOAD_LEN_MAX, ShardSet};
 use crate::shared::Shared;
 use lease::BindingDelta;
 use rtrb::{Consumer, Producer, RingBuffer};
+use std::cell::Cell;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 
@@ -15,6 +16,8 @@ use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 const CHUNK_LEN: usize = 64 << 10;
 /// Room that `has_room` promises: 64 of the longest records, more than one message changes.
 const ROOM_LEN: usize = 64 * RECORD_LEN_MAX;
+/// Octets of records that nobody waits for, from which on they are sent all the same.
+const LAZY_LEN_MAX: usize = 16 << 10;
 /// Chunks between a worker and the journal: 2 MiB, some 30,000 records.
 const CHUNKS: usize = 32;
 /// Chunks on their way from which on a worker fills one before it sends it: while the disk stalls, a
@@ -44,6 +47,8 @@ pub(crate) struct LaneIn {
     empty: Consumer<Chunk>,
     current: Chunk,
     ticket: u64,
+    /// Whether the current chunk holds what somebody waits for.
+    is_awaited: Cell<bool>,
 }
 
 /// The journal's end of a lane.
@@ -70,6 +75,7 @@ pub(crate) fn lane() -> (LaneIn, LaneOut) {
         empty: empty_out,
         current: fresh(),
         ticket: 0,
+        is_awaited: Cell::new(false),
     };
     let lane_out = LaneOut {
         full: full_out,
@@ -128,7 +134,19 @@ impl LaneIn {
         self.full
             .push(full)
             .expect("the ring has a slot for every chunk");
+        self.is_awaited.set(false);
         true
+    }
+
+    /// Whether what is gathered is to be sent: somebody waits for it, or it is much.
+    fn is_due(&self) -> bool {
+        self.is_awaited.get() || self.current.bytes.len() >= LAZY_LEN_MAX
+    }
+
+    /// Somebody waits for all that was appended.
+    fn await_all(&self) -> Ticket {
+        self.is_awaited.set(!self.is_flushed());
+        Ticket(self.ticket)
     }
 
     fn is_flushed(&self) -> bool {
@@ -174,6 +192,18 @@ impl Appender {
     /// If a megabyte was appended against [`Self::has_room`].
     pub fn append(&mut self, delta: &BindingDelta<'_>) {
         self.lane.append(delta);
+        self.lane.is_awaited.set(true);
+    }
+
+    /// As [`Self::append`], of a change that nobody waits for and whose loss costs little: it goes to
+    /// disk with the next record that somebody does wait for, when many of its kind are together,
+    /// or by [`Self::submit_all`].
+    ///
+    /// # Panics
+    ///
+    /// As [`Self::append`].
+    pub fn append_lazily(&mut self, delta: &BindingDelta<'_>) {
+        self.lane.append(delta);
     }
 
     /// As [`Self::append`], of what belongs to no shard; on any lane.
@@ -184,6 +214,7 @@ impl Appender {
     /// [`RELATIONSHIP_STATE_LEN_MAX`](crate::RELATIONSHIP_STATE_LEN_MAX).
     pub fn append_control(&mut self, delta: &ControlDelta<'_>) {
         self.lane.append_control(delta);
+        self.lane.is_awaited.set(true);
     }
 
     /// Whether 64 records can be appended now: ask before each message that may change a binding.
@@ -194,14 +225,21 @@ impl Appender {
     /// Hands over what was appended. Call it in every turn of the worker's loop: while the journal
     /// has all chunks, records stay with the worker until a later call.
     pub fn submit(&mut self) {
+        if self.lane.is_due() {
+            self.submit_all();
+        }
+    }
+
+    /// As [`Self::submit`], also what nobody waits for.
+    pub fn submit_all(&mut self) {
         if self.lane.flush() {
             self.shared.bell.ring();
         }
     }
 
-    /// Ticket of the record appended last.
+    /// Ticket of the record appended last. Who asks for it is taken to wait for it.
     pub fn ticket(&self) -> Ticket {
-        Ticket(self.lane.ticket)
+        self.lane.await_all()
     }
 
     /// Every record up to this ticket is on disk.
@@ -340,6 +378,23 @@ mod tests {
             records += 1;
         }
         assert!(records > 25_000, "{records}");
+    }
+
+    #[test]
+    fn what_nobody_waits_for_is_due_when_somebody_does_or_when_it_is_much() {
+        let (mut lane, _out) = lane();
+        append(&mut lane);
+        assert!(!lane.is_due());
+        assert_eq!(lane.await_all(), Ticket(1));
+        assert!(lane.is_due() && lane.flush());
+        assert_eq!(lane.await_all(), Ticket(1));
+        assert!(!lane.is_due(), "that is on its way");
+        let mut records = 0;
+        while !lane.is_due() {
+            append(&mut lane);
+            records += 1;
+        }
+        assert!(records > 100, "{records}");
     }
 
     #[test]

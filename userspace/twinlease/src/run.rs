@@ -497,8 +497,12 @@ struct WorkerPost(Arc<[Arc<Inbox>]>);
 
 impl Post for WorkerPost {
     fn offer(&self, worker: usize, mail: ToWorker) -> Result<(), Box<ToWorker>> {
-        let refused = self.0[worker].offer(Mail::Partner(Box::new(mail))).err();
-        match refused.map(|letter| *letter) {
+        let inbox = &self.0[worker];
+        let refused = match mail.can_wait() {
+            true => inbox.leave(Mail::Partner(Box::new(mail))),
+            false => inbox.offer(Mail::Partner(Box::new(mail))),
+        };
+        match refused.err().map(|letter| *letter) {
             Some(Mail::Partner(mail)) => Err(mail),
             _ => Ok(()),
         }

@@ -191,6 +191,10 @@ impl Endpoint {
         if ending != Ending::Lost {
             self.out.push(Effect::Close(connection));
         }
+        let cause = match ending {
+            Ending::Shutdown => Cause::Shutdown,
+            _ => Cause::CommunicationsFailed,
+        };
         let (was_up, was_accepted) = (self.link.is_up(), self.link.peer().is_some());
         self.link = Link::Down;
         self.schedule_dial(&ending, was_up, now);
@@ -201,11 +205,7 @@ impl Endpoint {
         }
         if was_up {
             self.record.last_heard = self.record.last_heard.max(Some(now.wall));
-            self.step(
-                Input::CommunicationsFailed,
-                Cause::CommunicationsFailed,
-                now,
-            );
+            self.step(Input::CommunicationsFailed, cause, now);
             self.arm(now);
         }
     }

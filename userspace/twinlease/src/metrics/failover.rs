@@ -9,6 +9,13 @@ use super::Families;
 use crate::partner::relationship::report::FailoverReport;
 
 type Count = (&'static str, &'static str, fn(&FailoverReport) -> u64);
+/// One family with a label beside the relationship's: name, help, that label, and its values.
+type Labelled = (
+    &'static str,
+    &'static str,
+    &'static str,
+    fn(&FailoverReport) -> Vec<(&str, u64)>,
+);
 
 const GAUGES: [Count; 4] = [
     (
@@ -33,7 +40,12 @@ const GAUGES: [Count; 4] = [
     ),
 ];
 
-const COUNTERS: [Count; 7] = [
+const COUNTERS: [Count; 8] = [
+    (
+        "failover_connections",
+        "Connections with the partner that this server made or took.",
+        |r| r.traffic.connections,
+    ),
     (
         "failover_updates_sent",
         "BNDUPDs made for the partner.",
@@ -71,59 +83,106 @@ const COUNTERS: [Count; 7] = [
     ),
 ];
 
+const BYTES: [Count; 2] = [
+    (
+        "failover_sent",
+        "Failover messages sent to the partner, before TLS.",
+        |r| r.traffic.sent.octets,
+    ),
+    (
+        "failover_received",
+        "Failover messages of the partner, without TLS.",
+        |r| r.traffic.received.octets,
+    ),
+];
+
+const LABELLED_GAUGES: [Labelled; 2] = [
+    (
+        "failover_state",
+        "1 for the state that the endpoint is in, 0 for the others.",
+        "state",
+        |r| {
+            let all = ServerState::ALL.map(ServerState::name);
+            all.map(|name| (name, u64::from(r.state == name))).into()
+        },
+    ),
+    (
+        "failover_free_prefixes",
+        "Free delegable prefixes by whose they are.",
+        "side",
+        |r| {
+            vec![
+                ("primary", r.prefixes.primary),
+                ("secondary", r.prefixes.secondary),
+            ]
+        },
+    ),
+];
+
+const LABELLED_COUNTERS: [Labelled; 2] = [
+    (
+        "failover_messages_sent",
+        "Failover messages sent to the partner, by type.",
+        "type",
+        |r| r.traffic.sent.by_type().collect(),
+    ),
+    (
+        "failover_messages_received",
+        "Failover messages of the partner, by type.",
+        "type",
+        |r| r.traffic.received.by_type().collect(),
+    ),
+];
+
 pub(super) fn encode(families: &mut Families<'_>, reports: &[FailoverReport]) -> fmt::Result {
     if reports.is_empty() {
         return Ok(());
     }
-    let states = reports.iter().flat_map(|report| {
-        ServerState::ALL.map(|state| {
-            let labels = [
-                ("relationship", report.name.as_str()),
-                ("state", state.name()),
-            ];
-            (labels, u64::from(report.state == state.name()))
-        })
-    });
-    families.gauge(
-        "failover_state",
-        "1 for the state that the endpoint is in, 0 for the others.",
-        None,
-        states,
-    )?;
-    let of = |report: &FailoverReport| report.name.clone();
+    for (name, help, label, values) in LABELLED_GAUGES {
+        families.gauge(name, help, None, labelled(reports, label, values))?;
+    }
+    for (name, help, label, values) in LABELLED_COUNTERS {
+        families.counter(name, help, None, labelled(reports, label, values))?;
+    }
     families.gauge(
         "failover_state_duration",
         "Time since the endpoint entered its state.",
         Some(Unit::Seconds),
-        reports
-            .iter()
-            .map(|r| ([("relationship", of(r))], u64::from(r.state_secs))),
-    )?;
-    let free = reports.iter().flat_map(|report| {
-        let sides = [
-            ("primary", report.prefixes.primary),
-            ("secondary", report.prefixes.secondary),
-        ];
-        sides.map(|(side, count)| {
-            let labels = [("relationship", report.name.as_str()), ("side", side)];
-            (labels, count)
-        })
-    });
-    families.gauge(
-        "failover_free_prefixes",
-        "Free delegable prefixes by whose they are.",
-        None,
-        free,
+        counted(reports, |r| u64::from(r.state_secs)),
     )?;
     for (name, help, count) in GAUGES {
-        let series = reports.iter();
-        let series = series.map(|r| ([("relationship", of(r))], count(r)));
-        families.gauge(name, help, None, series)?;
+        families.gauge(name, help, None, counted(reports, count))?;
     }
     for (name, help, count) in COUNTERS {
-        let series = reports.iter();
-        let series = series.map(|r| ([("relationship", of(r))], count(r)));
-        families.counter(name, help, None, series)?;
+        families.counter(name, help, None, counted(reports, count))?;
+    }
+    for (name, help, count) in BYTES {
+        families.counter(name, help, Some(Unit::Bytes), counted(reports, count))?;
     }
     Ok(())
+}
+
+type Label<'r> = (&'static str, &'r str);
+
+fn counted(
+    reports: &[FailoverReport],
+    count: fn(&FailoverReport) -> u64,
+) -> impl Iterator<Item = ([Label<'_>; 1], u64)> {
+    let one = move |r| ([relationship(r)], count(r));
+    reports.iter().map(one)
+}
+
+fn labelled<'r>(
+    reports: &'r [FailoverReport],
+    label: &'static str,
+    values: fn(&FailoverReport) -> Vec<(&str, u64)>,
+) -> impl Iterator<Item = ([Label<'r>; 2], u64)> {
+    reports.iter().flat_map(move |r| {
+        let values = values(r).into_iter();
+        values.map(move |(value, count)| ([relationship(r), (label, value)], count))
+    })
+}
+
+fn relationship(report: &FailoverReport) -> Label<'_> {
+    ("relationship", &report.name)
 }

@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
+use bytes::Bytes;
 use lease::AbsTime;
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
-use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use tokio::task::AbortHandle;
 use wire::failover::Frames;
 
@@ -33,21 +34,14 @@ pub struct Connection {
     pub received: Received,
     /// Takes what is to be sent.
     pub sender: Sender,
-    pub(super) end: End,
-}
-
-impl Connection {
-    /// Says that the partner rejected the connection (CONNECTREPLY with a status, DISCONNECT): the
-    /// connector then slows down (RFC 8156 §6.1).
-    pub fn rejected(&mut self) {
-        self.end.rejected = true;
-    }
+    /// Counts it among its partner's until dropped.
+    pub(super) permit: Option<OwnedSemaphorePermit>,
 }
 
 /// Messages as they came, whole ones only.
 #[derive(Debug)]
 pub struct Batch {
-    frames: Vec<u8>,
+    frames: Bytes,
     /// By the wall clock, when they were read from the socket: to be compared with their sent-time.
     pub received_time: AbsTime,
     /// By the monotonic clock.
@@ -56,9 +50,10 @@ pub struct Batch {
 }
 
 impl Batch {
-    /// The messages, without their size fields; at least one.
-    pub fn messages(&self) -> impl Iterator<Item = &[u8]> {
-        Frames::new(&self.frames).map_while(Result::ok)
+    /// The messages, without their size fields; at least one. They share the memory of the batch.
+    pub fn messages(&self) -> impl Iterator<Item = Bytes> {
+        let messages = Frames::new(&self.frames).map_while(Result::ok);
+        messages.map(move |message| self.frames.slice_ref(message))
     }
 }
 
@@ -123,49 +118,6 @@ impl Sender {
     }
 }
 
-/// Tells the connector or listener that the connection is gone.
-#[derive(Debug)]
-pub(super) struct End {
-    /// Takes whether connecting again soon is of no use.
-    ended: Option<oneshot::Sender<bool>>,
-    rejected: bool,
-    /// Whether the partner has sent anything. TLS 1.3 lets a client begin before the server has
-    /// looked at its certificate, so a refusal of that is a connection that ends in silence.
-    heard: Arc<AtomicBool>,
-    _permit: Option<OwnedSemaphorePermit>,
-}
-
-impl End {
-    /// `ended` takes whether the partner rejected the connection.
-    pub fn tell(ended: oneshot::Sender<bool>) -> Self {
-        Self::new(Some(ended), None)
-    }
-
-    /// `permit` is given back.
-    pub fn release(permit: OwnedSemaphorePermit) -> Self {
-        Self::new(None, Some(permit))
-    }
-
-    fn new(ended: Option<oneshot::Sender<bool>>, permit: Option<OwnedSemaphorePermit>) -> Self {
-        Self {
-            ended,
-            rejected: false,
-            heard: Arc::new(AtomicBool::new(false)),
-            _permit: permit,
-        }
-    }
-}
-
-impl Drop for End {
-    fn drop(&mut self) {
-        if let Some(ended) = self.ended.take() {
-            let heard = self.heard.load(Ordering::Relaxed);
-            // Nobody listens any more while the server stops.
-            let _ = ended.send(self.rejected || !heard);
-        }
-    }
-}
-
 /// Octets counted as received until dropped.
 #[derive(Debug)]
 struct Held {
@@ -196,17 +148,16 @@ pub(super) fn start(
     is_tls: bool,
     first: Option<Vec<u8>>,
     stall: Duration,
-    end: End,
+    permit: Option<OwnedSemaphorePermit>,
 ) -> Connection {
     let (reading, writing) = tokio::io::split(stream);
     let (give, batches) = unbounded_channel();
     let held = Arc::new(AtomicUsize::new(0));
     if let Some(frames) = first {
-        let _ = give.send(Ok(batch(frames, &held)));
+        let _ = give.send(Ok(batch(frames.into(), &held)));
     }
     let writer_failed = give.clone();
-    let heard = Arc::clone(&end.heard);
-    let reader = tokio::spawn(read(BatchReader::new(reading), give, held, heard)).abort_handle();
+    let reader = tokio::spawn(read(BatchReader::new(reading), give, held)).abort_handle();
     let (frames, queue) = unbounded_channel();
     let queued = Arc::new(AtomicUsize::new(0));
     let counted = Arc::clone(&queued);
@@ -224,11 +175,11 @@ pub(super) fn start(
             reader,
         },
         sender: Sender { frames, queued },
-        end,
+        permit,
     }
 }
 
-fn batch(frames: Vec<u8>, held: &Arc<AtomicUsize>) -> Batch {
+fn batch(frames: Bytes, held: &Arc<AtomicUsize>) -> Batch {
     Batch {
         received_time: crate::worker::now(),
         received_at: Instant::now(),
@@ -241,7 +192,6 @@ async fn read(
     mut reader: BatchReader<impl AsyncRead + Unpin>,
     give: UnboundedSender<Result<Batch, Lost>>,
     held: Arc<AtomicUsize>,
-    heard: Arc<AtomicBool>,
 ) {
     loop {
         let frames = reader.batch().await;
@@ -252,7 +202,6 @@ async fn read(
             Err(lost) => Err(lost),
         };
         let ended = batch.is_err();
-        heard.fetch_or(!ended, Ordering::Relaxed);
         if give.send(batch).is_err() || ended {
             return;
         }

@@ -4,6 +4,7 @@
 //! To a worker by its inbox, in batches; from the workers by one bounded channel, in which what one
 //! worker sends keeps its order. Nothing a worker sends is waited for by its packets.
 
+use bytes::Bytes;
 use failover::reconcile::Rejection;
 use failover::updates::Offer;
 use failover::{ConnectionId, Owed, Round};
@@ -13,6 +14,9 @@ use tokio::sync::mpsc;
 /// Messages of all workers that the control thread has not taken yet; a worker keeps the others and
 /// offers nothing more meanwhile.
 const CAPACITY: usize = 1_024;
+
+/// Acknowledgements that are worth waking a worker.
+const ANSWERS_WAKE: usize = 64;
 
 /// A BNDUPD of the partner that is being decided: the connection it came on and its number there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -29,7 +33,7 @@ pub struct PartnerUpdate {
     /// Which one.
     pub key: UpdateKey,
     /// The whole message, from its type on, without the size in front of it.
-    pub message: Box<[u8]>,
+    pub message: Bytes,
     /// Leases in it that another shard has given up for it. They are nobody's until the update has
     /// been received once more: it must be, whatever becomes of its connection.
     pub yielded: Vec<Lease>,
@@ -40,11 +44,11 @@ pub struct PartnerUpdate {
 /// To a worker.
 #[derive(Debug)]
 pub enum ToWorker {
-    /// BNDUPDs of clients in its shards; each is answered by [`FromWorker::Reply`] or
+    /// BNDUPDs of clients in its shards; each is answered by [`FromWorker::Replies`] or
     /// [`FromWorker::Elsewhere`].
     Updates(Vec<PartnerUpdate>),
     /// BNDREPLYs to its offers, without the size in front of them.
-    Answers(Vec<(Offer, Box<[u8]>)>),
+    Answers(Vec<(Offer, Bytes)>),
     /// Give up these leases of the update in all shards, if the rules say so; answered by
     /// [`FromWorker::Yielded`]. To all workers, the one that said [`FromWorker::Elsewhere`] too: the
     /// client's own shard is not the only one there.
@@ -60,20 +64,79 @@ pub enum ToWorker {
     RetryRejected,
 }
 
+impl ToWorker {
+    /// Whether nobody loses by it if the worker finds it when it wakes for something else, a quarter
+    /// of a second later at most: few acknowledgements.
+    pub fn can_wait(&self) -> bool {
+        matches!(self, Self::Answers(answers) if answers.len() < ANSWERS_WAKE)
+    }
+}
+
+/// BNDUPDs to be sent.
+#[derive(Debug, Default)]
+pub struct Offers {
+    /// What each is about, and the length of its frame.
+    offers: Vec<(Offer, usize)>,
+    /// The frames one behind the other, with the size in front, their transaction-ids still 0.
+    frames: Vec<u8>,
+}
+
+impl Offers {
+    /// Adds one with its frame.
+    pub fn push(&mut self, offer: Offer, frame: &[u8]) {
+        self.offers.push((offer, frame.len()));
+        self.frames.extend_from_slice(frame);
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.offers.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.offers.is_empty()
+    }
+
+    /// The one at a place, counted from 0, whose frame begins at `at`.
+    pub fn get(&self, place: usize, at: usize) -> Option<(Offer, &[u8])> {
+        let (offer, len) = *self.offers.get(place)?;
+        Some((offer, self.frames.get(at..at + len)?))
+    }
+
+    /// All, each with its frame.
+    #[cfg(test)]
+    pub fn iter(&self) -> impl Iterator<Item = (Offer, &[u8])> {
+        let mut at = 0;
+        (0..self.len()).map_while(move |place| {
+            let (offer, frame) = self.get(place, at)?;
+            at += frame.len();
+            Some((offer, frame))
+        })
+    }
+}
+
+/// BNDREPLYs on one connection: all they say is durable.
+#[derive(Debug)]
+pub struct Replies {
+    /// The connection that the BNDUPDs came on.
+    pub connection: ConnectionId,
+    /// How many they are.
+    pub count: u32,
+    /// The frames one behind the other, with the size in front; the BNDUPDs' transaction-ids are in
+    /// them.
+    pub frames: Vec<u8>,
+    /// What was not taken over, to be shown to the operator.
+    pub rejected: Vec<(Lease, Rejection)>,
+}
+
 /// From a worker.
 #[derive(Debug)]
 pub enum FromWorker {
-    /// BNDUPDs to be sent, as frames with the size in front, their transaction-ids still 0.
-    Offers(Vec<(Offer, Box<[u8]>)>),
-    /// A BNDREPLY: all it says is durable.
-    Reply {
-        /// To which BNDUPD.
-        key: UpdateKey,
-        /// The whole frame, with the size in front; the BNDUPD's transaction-id is in it.
-        frame: Box<[u8]>,
-        /// What was not taken over, to be shown to the operator.
-        rejected: Vec<(Lease, Rejection)>,
-    },
+    /// BNDUPDs to be sent.
+    Offers(Offers),
+    /// BNDREPLYs to be sent.
+    Replies(Replies),
     /// Other shards hold these leases of the update; nothing was done.
     Elsewhere(PartnerUpdate, Vec<Lease>),
     /// What a worker's shards say of [`ToWorker::Yield`]; what they gave up is durable.

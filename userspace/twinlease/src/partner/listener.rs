@@ -5,11 +5,11 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc};
 use tokio::task::JoinSet;
 use wire::failover::{Body, FailoverMessage};
 
-use super::connection::{Connection, End, start};
+use super::connection::{Connection, start};
 use super::error::SetupError;
 use super::starttls::accept;
 use super::{Partner, Security, SessionCounters, Timing};
@@ -109,11 +109,10 @@ impl Listener {
         let Ok(permit) = Arc::clone(permits).try_acquire_owned() else {
             return self.refuse(peer, &SetupError::TooMany(CONNECTIONS_PER_PARTNER_MAX));
         };
-        let end = End::release(permit);
         let (security, timing, out) = (security.clone(), self.timing, out.clone());
         let counters = Arc::clone(&self.counters);
         setups.spawn(async move {
-            match set_up(stream, peer, &security, timing, end).await {
+            match set_up(stream, peer, &security, timing, permit).await {
                 Ok(incoming) => {
                     counters.connections.add(1);
                     // Refused only while the server stops.
@@ -143,7 +142,7 @@ async fn set_up(
     peer: SocketAddr,
     security: &Security,
     timing: Timing,
-    end: End,
+    permit: OwnedSemaphorePermit,
 ) -> Result<Incoming, SetupError> {
     no_delay(&stream);
     let (secured, frame) = accept(stream, security, timing.step).await?;
@@ -152,7 +151,15 @@ async fn set_up(
         _ => None,
     };
     let stream = secured.stream;
-    let connection = start(stream, peer, secured.is_tls, Some(frame), timing.stall, end);
+    let is_tls = secured.is_tls;
+    let connection = start(
+        stream,
+        peer,
+        is_tls,
+        Some(frame),
+        timing.stall,
+        Some(permit),
+    );
     Ok(Incoming {
         relationship_name,
         connection,

@@ -5,6 +5,7 @@ use std::io;
 use std::pin::pin;
 use std::task::Poll;
 
+use bytes::{Bytes, BytesMut};
 use tokio::io::{AsyncRead, AsyncReadExt};
 use wire::failover::Frames;
 
@@ -50,7 +51,7 @@ async fn read_exact(
 /// Gathers what has arrived into batches of whole frames.
 pub struct BatchReader<R> {
     stream: R,
-    buffer: Vec<u8>,
+    buffer: BytesMut,
     /// How the stream ended, once it has.
     ended: Option<io::Result<()>>,
 }
@@ -59,7 +60,7 @@ impl<R: AsyncRead + Unpin> BatchReader<R> {
     pub fn new(stream: R) -> Self {
         Self {
             stream,
-            buffer: Vec::new(),
+            buffer: BytesMut::new(),
             ended: None,
         }
     }
@@ -68,12 +69,11 @@ impl<R: AsyncRead + Unpin> BatchReader<R> {
     ///
     /// # Errors
     /// The connection ended, or what follows is no frame; everything before has been given out.
-    pub async fn batch(&mut self) -> Result<Vec<u8>, Lost> {
+    pub async fn batch(&mut self) -> Result<Bytes, Lost> {
         loop {
             let whole = whole_len(&self.buffer)?;
             if whole > 0 {
-                let rest = self.buffer.split_off(whole);
-                return Ok(std::mem::replace(&mut self.buffer, rest));
+                return Ok(self.buffer.split_to(whole).freeze());
             }
             match self.ended.take() {
                 Some(Ok(())) if self.buffer.is_empty() => return Err(Lost::Closed),

@@ -28,7 +28,7 @@ async fn frames_go_both_ways_in_order_and_are_stamped_when_written() {
         let batch = secondary.received.recv().await.unwrap();
         batches += 1;
         for message in batch.messages() {
-            let message = FailoverMessage::parse(message).unwrap();
+            let message = FailoverMessage::parse(&message).unwrap();
             assert_eq!(message.transaction_id.get(), expected);
             assert!((before..=batch.received_time.0).contains(&message.sent_time));
             expected += 1;
@@ -52,7 +52,8 @@ async fn what_is_queued_is_written_before_a_dropped_connection_closes() {
     primary.sender.send(frame).unwrap();
     drop(primary);
     let batch = secondary.received.recv().await.unwrap();
-    let message = FailoverMessage::parse(batch.messages().next().unwrap()).unwrap();
+    let message = batch.messages().next().unwrap();
+    let message = FailoverMessage::parse(&message).unwrap();
     assert_eq!(message.msg_type, MessageType::DISCONNECT);
     assert!(matches!(secondary.received.recv().await, Err(Lost::Closed)));
     assert!(
@@ -62,7 +63,7 @@ async fn what_is_queued_is_written_before_a_dropped_connection_closes() {
 }
 
 #[tokio::test]
-async fn a_primary_connects_again_when_the_connection_is_dropped() {
+async fn a_primary_connects_again_before_the_secondary_has_let_go() {
     let mut servers = serve(insecure(), insecure()).await;
     let first = servers.primary().await;
     let at_secondary = servers.secondary().await;
@@ -125,9 +126,7 @@ async fn a_listener_whose_address_is_in_use_tries_again() {
     tokio::time::sleep(Duration::from_millis(50)).await;
     drop(taken);
     let connector = fixture::connector(local, insecure());
-    let (give, mut connections) = tokio::sync::mpsc::channel(1);
-    tokio::spawn(connector.serve(give));
-    let primary = connections.recv().await.unwrap();
+    let primary = fixture::dial(&connector).await;
     primary.sender.send(fixture::connect("edge-a")).unwrap();
     assert!(out.take.recv().await.is_some());
     serving.abort();

@@ -24,10 +24,7 @@ pub async fn write_all(
     stall: Duration,
     now: fn() -> AbsTime,
 ) -> Result<(), Lost> {
-    let mut buffer = Vec::new();
-    while let Some(first) = frames.recv().await {
-        buffer.clear();
-        buffer.extend(first);
+    while let Some(mut buffer) = frames.recv().await {
         while buffer.len() < WRITE_MAX {
             let Ok(next) = frames.try_recv() else { break };
             buffer.extend(next);

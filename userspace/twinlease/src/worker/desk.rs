@@ -162,21 +162,10 @@ impl Desk {
         let Some(mut reply) = tx.reserve(to) else {
             return self.drop_message(parsed, now, WorkerDrop::NoTxFrame);
         };
-        let context = Context {
-            model: &self.model,
-            now,
-            leeways: &self.leeways,
-        };
-        let mut recorder = Recorder {
-            appender: &mut self.appender,
-            held: &mut self.held,
-            handover: self.handover.as_deref_mut(),
-            model: &self.model,
-            unsent: &mut self.partner.unsent,
-        };
+        let (shards, context, mut recorder) = self.deciding(now);
         let outcome = engine::answer(
             &context,
-            self.shards.get_mut(parsed.shard()),
+            shards.get_mut(parsed.shard()),
             parsed,
             tx.payload_mut(&mut reply),
             &mut |delta| recorder.record(delta),
@@ -245,26 +234,20 @@ impl Desk {
         if !self.appender.has_room() {
             return 0;
         }
-        let mut recorder = Recorder {
-            appender: &mut self.appender,
-            held: &mut self.held,
-            handover: self.handover.as_deref_mut(),
-            model: &self.model,
-            unsent: &mut self.partner.unsent,
-        };
+        let (shards, context, mut recorder) = self.deciding(now);
         let emit = &mut |delta: &BindingDelta<'_>| recorder.record(delta);
+        let ended = shards.expire_due(&context, EXPIRE_BATCH, emit);
+        self.counters.expired.add(ended as u64);
+        ended
+    }
+
+    /// The shards, what is decided about them by, and where changes to them go.
+    pub(super) fn deciding(&mut self, now: AbsTime) -> (&mut ShardSet, Context<'_>, Recorder<'_>) {
         let context = Context {
             model: &self.model,
             now,
             leeways: &self.leeways,
         };
-        let ended = self.shards.expire_due(&context, EXPIRE_BATCH, emit);
-        self.counters.expired.add(ended as u64);
-        ended
-    }
-
-    /// The shards, and where changes to them go.
-    pub(super) fn recorder(&mut self) -> (&mut ShardSet, Recorder<'_>) {
         let recorder = Recorder {
             appender: &mut self.appender,
             held: &mut self.held,
@@ -272,7 +255,13 @@ impl Desk {
             model: &self.model,
             unsent: &mut self.partner.unsent,
         };
-        (&mut self.shards, recorder)
+        (&mut self.shards, context, recorder)
+    }
+
+    /// The shards, and where changes to them go.
+    pub(super) fn recorder(&mut self) -> (&mut ShardSet, Recorder<'_>) {
+        let (shards, _, recorder) = self.deciding(AbsTime(0));
+        (shards, recorder)
     }
 
     /// Calls `answer` when everything recorded until now is durable.
@@ -281,9 +270,14 @@ impl Desk {
             .answer_at(self.appender.ticket(), Box::new(answer));
     }
 
-    /// Hands what was recorded since the last call to the journal.
+    /// Hands what was recorded since the last call to the journal, if somebody waits for it.
     pub fn submit(&mut self) {
         self.appender.submit();
+    }
+
+    /// Hands all that was recorded to the journal.
+    pub fn submit_all(&mut self) {
+        self.appender.submit_all();
     }
 
     /// Counts a turn of the loop.
@@ -366,7 +360,11 @@ impl Recorder<'_> {
     /// As [`record`](Self::record); the caller sees to it that a lease that ended goes back to its
     /// pool.
     pub(super) fn record_unfreed(&mut self, delta: &BindingDelta<'_>) {
-        self.appender.append(delta);
+        match delta {
+            // Lost, it costs one more BNDUPD.
+            BindingDelta::Acked { .. } => self.appender.append_lazily(delta),
+            _ => self.appender.append(delta),
+        }
         if let Some(handover) = &mut self.handover {
             handover.note(delta);
         }

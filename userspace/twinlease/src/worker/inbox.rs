@@ -73,9 +73,18 @@ impl Inbox {
     /// # Errors
     /// The mail, when the inbox is full.
     pub fn offer(&self, mail: Mail) -> Result<(), Box<Mail>> {
-        self.mail.push(mail).map_err(Box::new)?;
+        self.leave(mail)?;
         self.waker.wake();
         Ok(())
+    }
+
+    /// As [`offer`](Self::offer), and wakes nobody: the worker finds it when something else wakes
+    /// it, or when it has slept as long as it does at most.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn leave(&self, mail: Mail) -> Result<(), Box<Mail>> {
+        self.mail.push(mail).map_err(Box::new)
     }
 
     /// The oldest mail.

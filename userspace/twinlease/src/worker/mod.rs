@@ -58,7 +58,8 @@ const RX_BATCH: usize = 64;
 const MAIL_BATCH: usize = 64;
 /// Longest sleep: leases expire, and the clock is read, at least this often.
 const SLEEP_MAX: Duration = Duration::from_millis(250);
-/// Longest sleep while the snapshot's thread or the control thread catches up: they wake nobody.
+/// Longest sleep while the snapshot's thread or the control thread catches up, which wake nobody, and
+/// while something waits to be told the partner.
 const SNAPSHOT_PAUSE: Duration = Duration::from_millis(1);
 /// How long an orderly stop waits for the journal to commit what is held.
 const STOP_PATIENCE: Duration = Duration::from_secs(5);
@@ -96,6 +97,7 @@ impl Worker {
             let turn = Instant::now();
             let now = now();
             self.desk.obey();
+            self.desk.partner.pace.begin_turn(turn);
             let mut work = self.receive(now);
             work += self.read_mail(now, &mut snapshot);
             work += self.desk.deliver_committed(&mut self.io.tx);
@@ -109,6 +111,7 @@ impl Worker {
             if counted_at != now {
                 counted_at = now;
                 self.desk.count_bindings();
+                self.desk.submit_all();
             }
             let done = Instant::now();
             self.desk.count_turn(work, done.duration_since(turn));
@@ -128,7 +131,8 @@ impl Worker {
             stop,
             ..
         } = self;
-        let at_most = match snapshot || desk.partner.is_blocked() {
+        let is_soon = snapshot || desk.partner.is_blocked() || desk.partner.pace.waits();
+        let at_most = match is_soon {
             true => SNAPSHOT_PAUSE,
             false => SLEEP_MAX,
         };
@@ -181,7 +185,7 @@ impl Worker {
     /// Commits and sends what is held; packets still in the rings are left to the kernel to drop.
     fn finish(&mut self) {
         let deadline = Instant::now() + STOP_PATIENCE;
-        self.desk.submit();
+        self.desk.submit_all();
         while self.desk.holds_replies() && Instant::now() < deadline {
             self.desk.deliver_committed(&mut self.io.tx);
             self.io.tx.flush();

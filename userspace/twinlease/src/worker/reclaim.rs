@@ -2,8 +2,7 @@
 //! the shards, because most are free at once, by the partner's answer, and the rest only in
 //! PARTNER-DOWN (RFC 8156 §8.4.1), where minutes do not count.
 
-use super::desk::{Desk, Recorder};
-use engine::Context;
+use super::desk::Desk;
 use lease::AbsTime;
 
 /// Places looked at in one turn: some microseconds.
@@ -39,21 +38,11 @@ impl Desk {
             walk.shard = 0;
             return;
         };
-        let mut recorder = Recorder {
-            appender: &mut self.appender,
-            held: &mut self.held,
-            handover: self.handover.as_deref_mut(),
-            model: &self.model,
-            unsent: &mut self.partner.unsent,
-        };
-        let context = Context {
-            model: &self.model,
-            now,
-            leeways: &self.leeways,
-        };
-        let shard = self.shards.get_mut(id);
         let slice = (walk.cursor, SLICE);
+        let (shards, context, mut recorder) = self.deciding(now);
+        let shard = shards.get_mut(id);
         let next = engine::reclaim(&context, shard, slice, &mut |delta| recorder.record(delta));
+        let walk = &mut self.reclaim_walk;
         match next {
             Some(cursor) => walk.cursor = cursor,
             None => {

@@ -409,6 +409,9 @@ fn rfc8156_8_9_8_11_two_changes_are_alarms() {
             let expected = (from, to) == (S::Normal, S::CommunicationsInterrupted)
                 || to == S::ResolutionInterrupted;
             assert_eq!(alarm, expected, "{from} {to}");
+            let cause = Cause::Shutdown;
+            let told = Note::State { from, to, cause }.severity();
+            assert_eq!(told, Severity::Info, "a server that is stopped, {from}");
         }
     }
 }

@@ -236,6 +236,8 @@ fn a_server_that_stops_says_so_and_knows_exactly_when_it_did() {
     let mut pair = Pair::normal();
     pair.run(3);
     pair.tell(PRIMARY, Event::Shutdown);
+    let own = pair.servers[PRIMARY].notes.last().unwrap();
+    assert!(own.contains("this server stops"), "{own}");
     let until = pair.servers[PRIMARY].disk.unwrap().operating_until;
     assert_eq!(until, Some(pair.now(PRIMARY).wall));
     let notes = &pair.servers[SECONDARY].notes;

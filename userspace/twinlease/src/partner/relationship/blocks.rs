@@ -196,7 +196,7 @@ impl Blocks {
             && answer.ticket <= committed
         {
             if answer.key.connection == flow.connection {
-                flow.reply(&answer.frame);
+                flow.reply(1, &answer.frame);
             }
             self.answers.pop_front();
         }

@@ -89,6 +89,7 @@ impl Relationship {
         let Some(open) = self.connections.get(&connection) else {
             return false;
         };
+        self.traffic.sent(&frames);
         let is_sent = open.sender.send(frames).is_ok();
         if !is_sent {
             self.lost(connection);

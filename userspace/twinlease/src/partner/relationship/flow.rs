@@ -1,7 +1,7 @@
 //! Binding updates on one connection, in both directions: which may be sent, which wait for their
 //! answer, and how many the partner waits for.
 
-use crate::partner::exchange::ToWorker;
+use crate::partner::exchange::{Offers, ToWorker};
 use failover::balance::Transfer;
 use failover::updates::Offer;
 use failover::{ConnectionId, Monotonic, Window};
@@ -29,6 +29,15 @@ struct Part {
     offered: u32,
 }
 
+/// Offers that came while the window was full.
+struct Waiting {
+    worker: usize,
+    offers: Offers,
+    /// The first that has not been sent, and where its frame begins.
+    next: usize,
+    at: usize,
+}
+
 /// See the module.
 pub struct Flow {
     /// The connection.
@@ -36,8 +45,7 @@ pub struct Flow {
     window: Window<Sent>,
     width: u32,
     parts: Vec<Part>,
-    /// Offers that came while the window was full.
-    offers: VecDeque<(usize, Offer, Box<[u8]>)>,
+    offers: VecDeque<Waiting>,
     /// Frames to be sent in one write.
     frames: Vec<u8>,
     /// BNDUPDs of the partner that have come.
@@ -91,15 +99,18 @@ impl Flow {
     }
 
     /// Offers of a worker.
-    pub fn offer(&mut self, worker: usize, offers: Vec<(Offer, Box<[u8]>)>) {
+    pub fn offer(&mut self, worker: usize, offers: Offers) {
         if let Some(part) = self.parts.get_mut(worker) {
             let count = offers.len() as u32;
             part.unused = part.unused.saturating_sub(count);
             part.offered = part.offered.saturating_add(count);
         }
-        let offers = offers.into_iter();
-        self.offers
-            .extend(offers.map(|(offer, frame)| (worker, offer, frame)));
+        self.offers.push_back(Waiting {
+            worker,
+            offers,
+            next: 0,
+            at: 0,
+        });
     }
 
     /// Sends a block's BNDUPD if there is room.
@@ -114,10 +125,10 @@ impl Flow {
         true
     }
 
-    /// Sends an answer to a BNDUPD of the partner.
-    pub fn reply(&mut self, frame: &[u8]) {
-        self.unanswered = self.unanswered.saturating_sub(1);
-        self.frames.extend_from_slice(frame);
+    /// Sends answers to so many BNDUPDs of the partner.
+    pub fn reply(&mut self, count: u32, frames: &[u8]) {
+        self.unanswered = self.unanswered.saturating_sub(count);
+        self.frames.extend_from_slice(frames);
     }
 
     /// A BNDREPLY came: to what. `None`: to nothing that is outstanding.
@@ -135,15 +146,23 @@ impl Flow {
     /// is nothing.
     pub fn take_frames(&mut self, now: Monotonic) -> Vec<u8> {
         while self.window.room() > 0
-            && let Some((worker, offer, mut frame)) = self.offers.pop_front()
+            && let Some(waiting) = self.offers.front_mut()
         {
-            let Ok(id) = self.window.send(Sent::Offer(worker, offer), now) else {
+            let Some((offer, frame)) = waiting.offers.get(waiting.next, waiting.at) else {
+                self.offers.pop_front();
+                continue;
+            };
+            let sent = Sent::Offer(waiting.worker, offer);
+            let Ok(id) = self.window.send(sent, now) else {
                 break;
             };
-            if let Some(octets) = frame.get_mut(TRANSACTION_ID) {
+            let begin = self.frames.len();
+            self.frames.extend_from_slice(frame);
+            waiting.next += 1;
+            waiting.at += frame.len();
+            if let Some(octets) = self.frames[begin..].get_mut(TRANSACTION_ID) {
                 octets.copy_from_slice(&id.octets());
             }
-            self.frames.extend_from_slice(&frame);
         }
         core::mem::take(&mut self.frames)
     }

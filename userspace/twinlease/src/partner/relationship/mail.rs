@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 /// The way to the workers' inboxes.
 pub trait Post: Send {
-    /// Leaves mail for a worker and wakes it.
+    /// Leaves mail for a worker and wakes it, unless the mail can wait.
     ///
     /// # Errors
     /// The mail, when the inbox is full.

@@ -17,6 +17,7 @@ pub mod report;
 pub mod task;
 #[cfg(test)]
 mod tests;
+mod traffic;
 mod workers;
 
 pub use mail::Post;
@@ -27,6 +28,7 @@ use self::elsewhere::Elsewhere;
 use self::flow::Flow;
 use self::mail::Mailroom;
 use self::report::Rejected;
+use self::traffic::Traffic;
 use crate::control_lane::Records;
 use crate::partner::{Connection, Sender};
 use crate::worker::Leeways;
@@ -39,6 +41,7 @@ use lease::{AbsTime, Role};
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::AbortHandle;
 use wire::SHARDS;
 
@@ -79,7 +82,7 @@ struct Open {
     reader: AbortHandle,
     peer: std::net::SocketAddr,
     is_tls: bool,
-    _end: super::connection::End,
+    _permit: Option<OwnedSemaphorePermit>,
 }
 
 impl Drop for Open {
@@ -118,6 +121,7 @@ pub struct Relationship {
     /// Whether an inbox was full.
     is_mail_waiting: bool,
     counters: report::Counters,
+    traffic: Traffic,
     rejected: VecDeque<Rejected>,
 }
 
@@ -165,6 +169,7 @@ impl Relationship {
             retry_at: Monotonic(0),
             is_mail_waiting: false,
             counters: report::Counters::default(),
+            traffic: Traffic::default(),
             rejected: VecDeque::new(),
         })
     }
@@ -217,20 +222,21 @@ impl Relationship {
         read: impl FnOnce(ConnectionId, super::Received) -> AbortHandle,
     ) -> ConnectionId {
         self.last_connection += 1;
+        self.traffic.connected();
         let id = ConnectionId(self.last_connection);
         let Connection {
             peer,
             is_tls,
             received,
             sender,
-            end,
+            permit,
         } = connection;
         let open = Open {
             sender,
             reader: read(id, received),
             peer,
             is_tls,
-            _end: end,
+            _permit: permit,
         };
         self.connections.insert(id, open);
         id

@@ -4,6 +4,7 @@ use super::Relationship;
 use super::flow::Sent;
 use crate::partner::Batch;
 use crate::partner::exchange::{PartnerUpdate, ToWorker, UpdateKey};
+use bytes::Bytes;
 use failover::updates::{Offer, client_of};
 use failover::{ConnectionId, Event, Message, Reason, Received};
 use lease::AbsTime;
@@ -16,7 +17,7 @@ struct Run {
     /// Whether any came, and the sent-time of the last.
     last: Option<u32>,
     to_workers: Vec<Vec<PartnerUpdate>>,
-    answers: Vec<Vec<(Offer, Box<[u8]>)>>,
+    answers: Vec<Vec<(Offer, Bytes)>>,
 }
 
 impl Relationship {
@@ -33,9 +34,10 @@ impl Relationship {
             if !self.connections.contains_key(&id) {
                 break;
             }
-            if let Err(error) = self.receive(id, octets, batch.received_time, &mut run) {
+            self.traffic.received(&octets);
+            if let Err(error) = self.receive(id, &octets, batch.received_time, &mut run) {
                 self.pass_on(id, batch.received_time, &mut run);
-                self.malformed(id, octets, &error);
+                self.malformed(id, &octets, &error);
             }
         }
         self.pass_on(id, batch.received_time, &mut run);
@@ -44,7 +46,7 @@ impl Relationship {
     fn receive(
         &mut self,
         id: ConnectionId,
-        octets: &[u8],
+        octets: &Bytes,
         at: AbsTime,
         run: &mut Run,
     ) -> Result<(), MessageError> {
@@ -78,7 +80,7 @@ impl Relationship {
     fn update(
         &mut self,
         id: ConnectionId,
-        octets: &[u8],
+        octets: &Bytes,
         container: &Container<'_>,
         run: &mut Run,
     ) {
@@ -100,7 +102,7 @@ impl Relationship {
                 let worker = usize::from(self.owner[usize::from(shard)]);
                 run.to_workers[worker].push(PartnerUpdate {
                     key,
-                    message: octets.into(),
+                    message: octets.clone(),
                     yielded: Vec::new(),
                     refused: Vec::new(),
                 });
@@ -114,7 +116,7 @@ impl Relationship {
     fn answer(
         &mut self,
         id: TransactionId,
-        octets: &[u8],
+        octets: &Bytes,
         container: &Container<'_>,
         run: &mut Run,
     ) {
@@ -122,7 +124,7 @@ impl Relationship {
         let sent = self.flow.as_mut().and_then(|flow| flow.answered(id));
         match (sent, container) {
             (Some(Sent::Offer(worker, offer)), _) => {
-                run.answers[worker].push((offer, octets.into()));
+                run.answers[worker].push((offer, octets.clone()));
             }
             (Some(Sent::Block(transfer)), Container::Prefix(reply)) => {
                 let model = self.model.load_full();

@@ -1,6 +1,7 @@
 //! What an operator is shown of a relationship.
 
 use super::Relationship;
+use super::traffic::TrafficReport;
 use crate::control::view::Moment;
 use failover::reconcile::Rejection;
 use lease::{AbsTime, Lease, Role};
@@ -83,6 +84,8 @@ pub struct FailoverReport {
     /// What has happened since the start.
     #[serde(flatten)]
     pub counters: Counters,
+    /// What went over its connections since the start.
+    pub traffic: TrafficReport,
     /// The last leases of the partner that were not taken over.
     pub rejected: Vec<RejectedReport>,
 }
@@ -164,6 +167,7 @@ impl Relationship {
                 secondary: sides.secondary,
             },
             counters: self.counters,
+            traffic: self.traffic.report(),
             rejected: self.rejected.iter().rev().map(rejected).collect(),
         }
     }

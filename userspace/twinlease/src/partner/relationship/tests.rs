@@ -5,7 +5,7 @@ mod fixture;
 use super::*;
 use crate::partner::exchange::{FromWorker, ToWorker};
 use failover::ServerState;
-use fixture::{Pair, offer};
+use fixture::{Pair, offer, offers};
 
 #[tokio::test]
 async fn two_new_servers_reach_normal_and_updates_flow_both_ways() {
@@ -13,8 +13,7 @@ async fn two_new_servers_reach_normal_and_updates_flow_both_ways() {
     pair.both(ServerState::Normal).await;
     for (from, to) in [(0, 1), (1, 0)] {
         let servers = [&pair.servers[from], &pair.servers[to]];
-        let frames = (0..50).map(offer).collect();
-        servers[0].said(1, FromWorker::Offers(frames));
+        servers[0].said(1, FromWorker::Offers(offers(0..50)));
         servers[0]
             .sees("50 answers", |server| server.answers().len() == 50)
             .await;
@@ -73,7 +72,7 @@ async fn leases_that_other_shards_hold_are_asked_of_all_workers_and_the_update_c
     pair.both(ServerState::Normal).await;
     let (primary, secondary) = (&pair.servers[0], &pair.servers[1]);
     secondary.workers_say_elsewhere();
-    primary.said(0, FromWorker::Offers(vec![offer(7)]));
+    primary.said(0, FromWorker::Offers(offers(7..8)));
     primary
         .sees("the answer", |server| server.answers().len() == 1)
         .await;

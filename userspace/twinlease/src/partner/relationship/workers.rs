@@ -23,16 +23,12 @@ impl Relationship {
                     flow.offer(worker, offers);
                 }
             }
-            FromWorker::Reply {
-                key,
-                frame,
-                rejected,
-            } => {
-                self.list_rejected(rejected);
+            FromWorker::Replies(replies) => {
+                self.list_rejected(replies.rejected);
                 let flow = self.flow.as_mut();
-                if let Some(flow) = flow.filter(|flow| flow.connection == key.connection) {
-                    self.counters.replies_sent += 1;
-                    flow.reply(&frame);
+                if let Some(flow) = flow.filter(|flow| flow.connection == replies.connection) {
+                    self.counters.replies_sent += u64::from(replies.count);
+                    flow.reply(replies.count, &replies.frames);
                 }
             }
             FromWorker::Elsewhere(update, leases) => {

@@ -197,31 +197,38 @@ pub async fn refused(counters: &SessionCounters, reason: &str) {
     assert!(counted.is_ok(), "not {reason} but {others:?}");
 }
 
-/// A primary and a secondary that go on trying.
+/// A primary and a secondary.
 pub struct Servers {
     pub secondary: Secondary,
-    pub counters: Arc<SessionCounters>,
-    connections: Receiver<Connection>,
+    pub connector: Connector,
+}
+
+/// Tries until a connection is made.
+pub async fn dial(connector: &Connector) -> Connection {
+    let made = async {
+        loop {
+            if let Some(connection) = connector.dial().await {
+                return connection;
+            }
+            tokio::time::sleep(connector.timing.retry).await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, made).await.expect("in time")
 }
 
 pub async fn serve(primary: Security, secondary: Security) -> Servers {
     let secondary = Secondary::new(secondary).await;
     let connector = connector(secondary.address, primary);
-    let counters = Arc::clone(&connector.counters);
-    let (give, connections) = channel(1);
-    tokio::spawn(connector.serve(give));
     Servers {
         secondary,
-        counters,
-        connections,
+        connector,
     }
 }
 
 impl Servers {
     /// The primary's next connection, on which it has sent CONNECT.
-    pub async fn primary(&mut self) -> Connection {
-        let next = tokio::time::timeout(PATIENCE, self.connections.recv()).await;
-        let connection = next.expect("in time").expect("a connector");
+    pub async fn primary(&self) -> Connection {
+        let connection = dial(&self.connector).await;
         let _ = connection.sender.send(connect("edge-a"));
         connection
     }

@@ -32,7 +32,8 @@ async fn partners_of_one_ca_speak_tls() {
     assert!(primary.is_tls && secondary.is_tls);
     primary.sender.send(contact(5)).unwrap();
     let batch = secondary.received.recv().await.unwrap();
-    let message = FailoverMessage::parse(batch.messages().next().unwrap()).unwrap();
+    let message = batch.messages().next().unwrap();
+    let message = FailoverMessage::parse(&message).unwrap();
     assert_eq!(message.transaction_id.get(), 5);
     drop(secondary);
     let mut primary = primary;
@@ -68,9 +69,9 @@ async fn a_primary_of_another_ca_or_name_is_refused() {
     });
     for primary in [another_ca, ours.tls("::2"), ours.tls("c.example.net")] {
         let mut servers = serve(primary, ours.tls(IP)).await;
-        servers.secondary.refused("tls-failed").await;
         // With TLS 1.3 it learns so only after its own part of the handshake.
         let lost = servers.primary().await.received.recv().await.unwrap_err();
+        servers.secondary.refused("tls-failed").await;
         assert!(matches!(lost, Lost::Io(_)), "{lost}");
         assert!(servers.secondary.incoming.try_recv().is_err());
     }
@@ -85,7 +86,8 @@ async fn a_secondary_of_another_ca_or_name_is_refused() {
     });
     for secondary in [another_ca, ours.tls("::2")] {
         let servers = serve(ours.tls(IP), secondary).await;
-        refused(&servers.counters, "tls-failed").await;
+        assert!(servers.connector.dial().await.is_none());
+        refused(&servers.connector.counters, "tls-failed").await;
         servers.secondary.refused("tls-failed").await;
     }
 }
@@ -126,7 +128,8 @@ async fn a_connect_in_clear_is_answered_and_refused_where_tls_is_wanted() {
     let mut servers = serve(insecure(), ca.tls(IP)).await;
     let mut primary = servers.primary().await;
     let batch = primary.received.recv().await.unwrap();
-    let message = FailoverMessage::parse(batch.messages().next().unwrap()).unwrap();
+    let message = batch.messages().next().unwrap();
+    let message = FailoverMessage::parse(&message).unwrap();
     let Body::Connectreply(reply) = message.body().unwrap() else {
         panic!("no CONNECTREPLY")
     };
@@ -142,7 +145,8 @@ async fn a_connect_in_clear_is_answered_and_refused_where_tls_is_wanted() {
 async fn tls_is_refused_where_insecure_is_configured() {
     let ca = Ca::new();
     let servers = serve(ca.tls(IP), insecure()).await;
-    refused(&servers.counters, "tls-refused").await;
+    assert!(servers.connector.dial().await.is_none());
+    refused(&servers.connector.counters, "tls-refused").await;
     servers.secondary.refused("tls-wanted").await;
 }
 
@@ -244,5 +248,15 @@ async fn renewed_certificates_are_used_without_a_restart_and_broken_ones_are_not
     let stranger = another_ca.files(IP);
     std::fs::copy(stranger.certificate, &files.certificate).unwrap();
     std::fs::copy(stranger.key, &files.key).unwrap();
-    servers.secondary.refused("tls-failed").await;
+    // When the files are read again is the identity's to say.
+    let dialing = async {
+        for _ in 0..1_000 {
+            drop(servers.primary().await);
+            tokio::time::sleep(servers.connector.timing.retry).await;
+        }
+    };
+    tokio::select! {
+        () = servers.secondary.refused("tls-failed") => {}
+        () = dialing => panic!("the new certificate is not used"),
+    }
 }

@@ -8,6 +8,7 @@
 //! drawn again only after its BNDREPLY was handed over.
 
 mod offers;
+mod pace;
 mod places;
 mod received;
 #[cfg(test)]
@@ -20,12 +21,17 @@ pub use unsent::UnsentShards;
 
 use super::desk::Desk;
 use crate::counters::WorkerCounters;
-use crate::partner::exchange::{FromWorker, PartnerUpdate, ToControl, ToWorker};
+use crate::partner::exchange::{
+    FromWorker, PartnerUpdate, Replies, ToControl, ToWorker, UpdateKey,
+};
+use bytes::Bytes;
+use failover::reconcile::Rejection;
 use failover::updates::Offer;
 use failover::{Owed, Round};
 use journal::Ticket;
 use lease::{AbsTime, Lease};
 use offers::Owing;
+use pace::Pace;
 use std::collections::VecDeque;
 use tokio::sync::mpsc::error::TrySendError;
 use wire::ShardId;
@@ -40,6 +46,10 @@ pub struct Partner {
     to_control: ToControl,
     tasks: VecDeque<Task>,
     out: VecDeque<Outgoing>,
+    /// BNDREPLYs of this turn, to be sent together.
+    replies: Option<Replies>,
+    /// To be given back to their pools with them.
+    freed: Vec<(ShardId, Lease)>,
     /// Shards that may have something to tell.
     pub(super) unsent: UnsentShards,
     /// The shard whose turn it is to tell something.
@@ -47,6 +57,8 @@ pub struct Partner {
     /// BNDUPDs that may be sent yet.
     credit: u32,
     owing: Option<Owing>,
+    /// When to offer.
+    pub(super) pace: Pace,
     transit: Transit,
     /// Where a BNDREPLY is written.
     buffer: Vec<u8>,
@@ -55,7 +67,7 @@ pub struct Partner {
 /// Mail, piece by piece.
 enum Task {
     Update(PartnerUpdate),
-    Answer(Offer, Box<[u8]>),
+    Answer(Offer, Bytes),
     Yield(PartnerUpdate, Vec<Lease>),
     Credit(u32),
     Owe(Round, Owed),
@@ -80,10 +92,13 @@ impl Partner {
             to_control,
             tasks: VecDeque::new(),
             out: VecDeque::new(),
+            replies: None,
+            freed: Vec::new(),
             unsent,
             turn: ShardId(0),
             credit: 0,
             owing: None,
+            pace: Pace::default(),
             transit,
             buffer: Vec::new(),
         }
@@ -111,7 +126,8 @@ impl Partner {
     /// Leases of this worker that no binding holds and that are kept from their pools all the same,
     /// and the shards whose bindings have ended.
     pub fn kept(&self, worker: usize) -> Vec<(ShardId, Lease)> {
-        let freed = self.out.iter().flat_map(|out| &out.freed).copied();
+        let freed = self.out.iter().flat_map(|out| &out.freed);
+        let freed = freed.chain(&self.freed).copied();
         freed.chain(self.transit.given_by(worker)).collect()
     }
 
@@ -126,16 +142,51 @@ impl Partner {
         !self.out.is_empty() && self.to_control.capacity() == 0
     }
 
+    /// Sends a message behind all others when everything up to `ticket` is on disk.
     fn post(&mut self, ticket: Ticket, message: FromWorker) {
-        self.post_and_free(ticket, message, Vec::new());
-    }
-
-    fn post_and_free(&mut self, ticket: Ticket, message: FromWorker, freed: Vec<(ShardId, Lease)>) {
+        self.post_replies(ticket);
         self.out.push_back(Outgoing {
             ticket,
             message,
-            freed,
+            freed: Vec::new(),
         });
+    }
+
+    /// Sends a BNDREPLY with the others of this turn, and frees leases when it is sent: that in
+    /// `buffer`, of such a length.
+    fn reply(
+        &mut self,
+        ticket: Ticket,
+        to: UpdateKey,
+        len: usize,
+        rejected: Vec<(Lease, Rejection)>,
+        freed: impl Iterator<Item = (ShardId, Lease)>,
+    ) {
+        let connection = to.connection;
+        let begun = self.replies.as_ref();
+        if begun.is_some_and(|replies| replies.connection != connection) {
+            self.post_replies(ticket);
+        }
+        let replies = self.replies.get_or_insert_with(|| Replies {
+            connection,
+            count: 0,
+            frames: Vec::new(),
+            rejected: Vec::new(),
+        });
+        replies.count += 1;
+        replies.frames.extend_from_slice(&self.buffer[..len]);
+        replies.rejected.extend(rejected);
+        self.freed.extend(freed);
+    }
+
+    fn post_replies(&mut self, ticket: Ticket) {
+        if let Some(replies) = self.replies.take() {
+            self.out.push_back(Outgoing {
+                ticket,
+                message: FromWorker::Replies(replies),
+                freed: std::mem::take(&mut self.freed),
+            });
+        }
     }
 }
 
@@ -151,6 +202,9 @@ impl Desk {
         {
             done += 1;
             self.work_off(task, now);
+        }
+        if self.partner.replies.is_some() {
+            self.partner.post_replies(self.appender.ticket());
         }
         done + self.owe(now) + self.offer(now)
     }

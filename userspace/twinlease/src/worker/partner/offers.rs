@@ -1,8 +1,8 @@
 //! BNDUPDs to the partner, and what follows from its answers (RFC 8156 §7.4, §7.7).
 
 use super::Desk;
-use crate::partner::exchange::FromWorker;
-use crate::worker::desk::Recorder;
+use crate::partner::exchange::{FromWorker, Offers};
+use engine::Context;
 use failover::updates::{self, BNDUPD_LEN_MAX, Everything, KeyOf, Offer, Settled};
 use failover::{Owed, Round};
 use lease::AbsTime;
@@ -44,24 +44,32 @@ impl Desk {
         if !is_asked && !leeway.is_some_and(|leeway| leeway.replicate) {
             return 0;
         }
+        if !is_asked && partner.pace.is_to_wait() {
+            return 0;
+        }
         let most = partner.credit.min(OFFERS);
-        let mut offers = Vec::with_capacity(most as usize);
+        let mut offers = Offers::default();
         let mut frame = [0; BNDUPD_LEN_MAX];
         let model = Arc::clone(&self.model);
         let key_of: KeyOf<'_> = &|duid| model.reconfigure_key(duid);
         while offers.len() < most as usize
             && let Some(id) = partner.unsent.next(partner.turn)
         {
-            partner.turn = ShardId(id.0.wrapping_add(1));
+            // Those of a shard lie together: as many of them as come before the turn is over.
+            partner.turn = id;
             let shard = self.shards.get_mut(id);
             match updates::offer(shard, TransactionId::new(0), now, key_of, &mut frame) {
-                Ok(Some((len, offer))) => offers.push((offer, frame[..len].into())),
+                Ok(Some((len, offer))) => offers.push(offer, &frame[..len]),
                 Ok(None) => partner.unsent.remove(id),
                 // In flight, and unsent again with the connection.
                 Err(wire::NoRoom) => {
                     tracing::error!(shard = id.0, "a binding is too long for a BNDUPD");
                 }
             }
+        }
+        partner.turn = ShardId(partner.turn.0.wrapping_add(1));
+        if partner.unsent.is_empty() {
+            partner.pace.all_is_told();
         }
         let written = offers.len();
         partner.credit -= written as u32;
@@ -160,23 +168,15 @@ impl Desk {
     }
 
     fn owe_slice(&mut self, id: ShardId, slice: (u32, usize), now: AbsTime) -> Option<u32> {
-        let model = &self.model;
+        let (shards, Context { model, leeways, .. }, mut recorder) = self.deciding(now);
         let own = model.relationship();
-        let leeway = own.and_then(|own| self.leeways.get(usize::from(own.index)));
+        let leeway = own.and_then(|own| leeways.get(usize::from(own.index)));
         let everything = Everything {
             now,
             mclt_secs: leeway.map_or(0, |leeway| leeway.mclt_secs),
             is_partnered: &|link| model.is_partnered(link),
         };
-        let mut recorder = Recorder {
-            appender: &mut self.appender,
-            held: &mut self.held,
-            handover: self.handover.as_deref_mut(),
-            model,
-            unsent: &mut self.partner.unsent,
-        };
-        let shard = self.shards.get_mut(id);
-        updates::owe_all(shard, slice, &everything, &mut |delta| {
+        updates::owe_all(shards.get_mut(id), slice, &everything, &mut |delta| {
             recorder.record(delta)
         })
     }

@@ -4,7 +4,7 @@
 use super::Desk;
 use super::places::ClientPlaces;
 use crate::partner::exchange::{FromWorker, PartnerUpdate};
-use crate::worker::desk::Recorder;
+use engine::Context;
 use failover::reconcile::Rejection;
 use failover::updates::{self, LeaseUpdate, Places, Premises, Yielded, client_of};
 use lease::{AbsTime, Lease, Role};
@@ -42,30 +42,22 @@ impl Desk {
         update
             .refused
             .retain(|(lease, why)| *why != Rejection::Outdated || places.is_taken(*lease));
-        let premises = Premises {
-            role: self.role(),
-            now,
-            places: &places,
-            yielded: &update.yielded,
-            refused: &update.refused,
-        };
-        let mut recorder = Recorder {
-            appender: &mut self.appender,
-            held: &mut self.held,
-            handover: self.handover.as_deref_mut(),
-            model: &self.model,
-            unsent: &mut self.partner.unsent,
-        };
-        let buffer = &mut self.partner.buffer;
+        let mut buffer = std::mem::take(&mut self.partner.buffer);
         buffer.resize(GROWTH * update.message.len() + 256, 0);
+        let (shards, context, mut recorder) = self.deciding(now);
+        let places = ClientPlaces {
+            model: context.model,
+            duid,
+        };
         let received = updates::receive(
-            self.shards.get_mut(id),
-            &premises,
+            shards.get_mut(id),
+            &premises(&context, &places, &update),
             transaction_id,
             &data,
-            buffer,
+            &mut buffer,
             &mut |delta| recorder.record_unfreed(delta),
         );
+        self.partner.buffer = buffer;
         let mut outcome = match received {
             Ok(outcome) => outcome,
             Err(wire::NoRoom) => {
@@ -99,13 +91,9 @@ impl Desk {
         for (_, rejection) in &outcome.rejected {
             counters.leases_rejected.of(*rejection as usize).add(1);
         }
-        let reply = FromWorker::Reply {
-            key: update.key,
-            frame: self.partner.buffer[..outcome.reply_len].into(),
-            rejected: outcome.rejected,
-        };
         let freed = outcome.freed.into_iter().map(|lease| (id, lease));
-        self.partner.post_and_free(ticket, reply, freed.collect());
+        let (len, rejected) = (outcome.reply_len, outcome.rejected);
+        self.partner.reply(ticket, update.key, len, rejected, freed);
     }
 
     /// Gives up leases that an update says another client has, where the rules say so.
@@ -132,26 +120,14 @@ impl Desk {
             let Some(id) = holder.map(lease::Shard::id).filter(|id| Some(*id) != own) else {
                 continue;
             };
+            let (shards, context, mut recorder) = self.deciding(now);
             let places = ClientPlaces {
-                model: &self.model,
+                model: context.model,
                 duid,
             };
-            let premises = Premises {
-                role: self.role(),
-                now,
-                places: &places,
-                yielded: &update.yielded,
-                refused: &update.refused,
-            };
-            let mut recorder = Recorder {
-                appender: &mut self.appender,
-                held: &mut self.held,
-                handover: self.handover.as_deref_mut(),
-                model: &self.model,
-                unsent: &mut self.partner.unsent,
-            };
+            let premises = premises(&context, &places, update);
             let emit = &mut |delta: &lease::BindingDelta<'_>| recorder.record_unfreed(delta);
-            match updates::yield_lease(self.shards.get_mut(id), &premises, &theirs, emit) {
+            match updates::yield_lease(shards.get_mut(id), &premises, &theirs, emit) {
                 Yielded::NotHere => {}
                 Yielded::Given => {
                     let transit = &self.partner.transit;
@@ -168,11 +144,21 @@ impl Desk {
         };
         self.partner.post(self.appender.ticket(), message);
     }
+}
 
-    /// This server's role; a server without relationship takes nothing over anyway.
-    fn role(&self) -> Role {
-        let relationship = self.model.relationship();
-        relationship.map_or(Role::Primary, |relationship| relationship.role)
+fn premises<'a>(
+    context: &Context<'_>,
+    places: &'a ClientPlaces<'_>,
+    update: &'a PartnerUpdate,
+) -> Premises<'a> {
+    let relationship = context.model.relationship();
+    Premises {
+        // A server without relationship takes nothing over anyway.
+        role: relationship.map_or(Role::Primary, |relationship| relationship.role),
+        now: context.now,
+        places,
+        yielded: &update.yielded,
+        refused: &update.refused,
     }
 }
 

@@ -5,7 +5,6 @@ mod order;
 
 use super::*;
 use crate::partner::exchange::{FromWorkers, UpdateKey, channel};
-use crate::worker::desk::Recorder;
 use crate::worker::handover::BeginHandover;
 use crate::worker::{Awaited, Held, Inbox, Leeways, ReclaimWalk, ShardSet, Trace, WorkerDrop};
 use engine::{LinkSpec, Model, ModelBuilder, PoolConfig, Relationship};
@@ -215,13 +214,7 @@ impl Side {
             via: &[],
         };
         shard.put(&record);
-        let mut recorder = Recorder {
-            appender: &mut self.desk.appender,
-            held: &mut self.desk.held,
-            handover: self.desk.handover.as_deref_mut(),
-            model: &self.desk.model,
-            unsent: &mut self.desk.partner.unsent,
-        };
+        let (_, mut recorder) = self.desk.recorder();
         recorder.record(&BindingDelta::Put { shard: id, record });
     }
 
@@ -253,19 +246,19 @@ impl Side {
                 connection: ConnectionId(1),
                 number: self.updates,
             },
-            message: message.into(),
+            message: Bytes::copy_from_slice(message),
             yielded: Vec::new(),
             refused: Vec::new(),
         }
     }
 
     /// Has the worker decide about a BNDUPD, as the control thread would; the BNDREPLY's frame.
-    fn receive(&mut self, message: &[u8]) -> Box<[u8]> {
+    fn receive(&mut self, message: &[u8]) -> Vec<u8> {
         let update = self.update(message);
         self.desk.partner.take(ToWorker::Updates(vec![update]));
         loop {
             match self.said_one() {
-                FromWorker::Reply { frame, .. } => return frame,
+                FromWorker::Replies(replies) => return replies.frames,
                 FromWorker::Elsewhere(mut update, leases) => {
                     let ask = ToWorker::Yield(update.clone(), leases.clone());
                     self.desk.partner.take(ask);
@@ -300,9 +293,9 @@ fn exchange(from: &mut Side, to: &mut Side) -> usize {
     for message in said {
         match message {
             FromWorker::Offers(offers) => {
-                for (offer, frame) in offers {
+                for (offer, frame) in offers.iter() {
                     let reply = to.receive(&frame[2..]);
-                    answers.push((offer, reply[2..].into()));
+                    answers.push((offer, Bytes::copy_from_slice(&reply[2..])));
                 }
             }
             other => panic!("{other:?}"),

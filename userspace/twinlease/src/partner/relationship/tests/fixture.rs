@@ -1,7 +1,7 @@
 //! Two servers in one process: real sessions, invented workers and disks.
 
 use super::*;
-use crate::partner::exchange::{PartnerUpdate, ToControl, channel};
+use crate::partner::exchange::{Offers, PartnerUpdate, Replies, ToControl, channel};
 use crate::partner::relationship::task::{Ears, Handle};
 use crate::partner::{Connector, Listener, Partner, Security, Timing, Told};
 use engine::{LinkSpec, ModelBuilder, PoolConfig};
@@ -191,11 +191,12 @@ impl Workers {
         frame.truncate(outcome.reply_len);
         self.say(
             worker,
-            FromWorker::Reply {
-                key: update.key,
-                frame: frame.into(),
+            FromWorker::Replies(Replies {
+                connection: update.key.connection,
+                count: 1,
+                frames: frame,
                 rejected: outcome.rejected,
-            },
+            }),
         );
     }
 }
@@ -456,8 +457,17 @@ fn lease_of(n: u8) -> Lease {
     }
 }
 
+/// Offers of the addresses of clients.
+pub fn offers(clients: std::ops::Range<u8>) -> Offers {
+    let mut offers = Offers::default();
+    for (offer, frame) in clients.map(offer) {
+        offers.push(offer, &frame);
+    }
+    offers
+}
+
 /// An offer of client `n`'s address, and its BNDUPD without transaction-id.
-pub fn offer(n: u8) -> (Offer, Box<[u8]>) {
+pub fn offer(n: u8) -> (Offer, Vec<u8>) {
     let now = crate::worker::now();
     let since = AbsTime(1_000);
     let ends = AbsTime(now.0 + 3_600);
@@ -495,5 +505,5 @@ pub fn offer(n: u8) -> (Offer, Box<[u8]>) {
         status_since: since,
         partner_lifetime: AbsTime(0),
     };
-    (offer, frame.into())
+    (offer, frame)
 }

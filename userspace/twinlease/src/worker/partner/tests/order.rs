@@ -6,11 +6,14 @@ use failover::reconcile::Rejection;
 use tokio::sync::oneshot;
 
 /// The frames of all that is offered.
-fn offered(side: &mut Side) -> Vec<(Offer, Box<[u8]>)> {
+fn offered(side: &mut Side) -> Vec<(Offer, Vec<u8>)> {
     side.credit(1_000);
     let said = side.run().into_iter();
     said.flat_map(|message| match message {
-        FromWorker::Offers(offers) => offers,
+        FromWorker::Offers(offers) => offers
+            .iter()
+            .map(|(offer, frame)| (offer, frame.to_vec()))
+            .collect::<Vec<_>>(),
         other => panic!("{other:?}"),
     })
     .collect()
@@ -35,7 +38,7 @@ fn a_reply_and_the_freed_lease_wait_for_the_record() {
     assert!(secondary.get(prefix(3)).is_none());
     assert!(secondary.is_taken(prefix(3)), "nobody may have it yet");
     assert_eq!(secondary.desk.partner.kept(0).len(), 1);
-    assert!(matches!(secondary.said_one(), FromWorker::Reply { .. }));
+    assert!(matches!(secondary.said_one(), FromWorker::Replies(_)));
     assert!(!secondary.is_taken(prefix(3)));
 }
 
@@ -92,7 +95,12 @@ fn a_round_is_through_when_all_was_answered_and_all_is_told_for_updreqall() {
     assert!(primary.run().is_empty());
     let mut answers: Vec<_> = offers
         .into_iter()
-        .map(|(offer, frame)| (offer, secondary.receive(&frame[2..])[2..].into()))
+        .map(|(offer, frame)| {
+            (
+                offer,
+                Bytes::from(secondary.receive(&frame[2..])).slice(2..),
+            )
+        })
         .collect();
     let last = answers.pop().unwrap();
     primary.desk.partner.take(ToWorker::Answers(answers));
@@ -204,10 +212,10 @@ fn a_lease_that_has_become_free_meanwhile_is_not_refused() {
         update.refused = vec![(lease, Rejection::Outdated)];
         secondary.desk.partner.take(ToWorker::Updates(vec![update]));
         let said = secondary.run();
-        let FromWorker::Reply { rejected, .. } = &said[0] else {
+        let FromWorker::Replies(replies) = &said[0] else {
             panic!("{said:?}");
         };
-        assert_eq!(rejected.len(), usize::from(is_held));
+        assert_eq!(replies.rejected.len(), usize::from(is_held));
         let holder = secondary.get(lease).unwrap().duid.octets().to_vec();
         assert_eq!(holder, client(if is_held { 2 } else { 1 }));
     }
