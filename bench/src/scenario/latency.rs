@@ -1,15 +1,18 @@
-//! How long clients wait at half of what the server bears, with every grant on disk first.
+//! How long clients wait at half of what the server bears, with every grant on disk first; beside
+//! it round trips of an echo that decides and writes nothing, as many a second as there were messages.
 
 use std::time::Duration;
 
 use anyhow::Result;
 
+use super::ceiling;
 use super::ground::{GENERATOR_CORE, Ground, NA, ServerSpec, on_core};
 use super::sarr::{SARR, check, search};
 use crate::generator::session::{Maximum, Outcome};
 use crate::report::{Curve, Findings};
 
 const RUNS: usize = 5;
+const ECHO_RUNS: usize = 3;
 const TIME: Duration = Duration::from_secs(3);
 /// Loads of the curve, as shares of the maximum.
 const LOADS: [f64; 6] = [0.1, 0.25, 0.5, 0.75, 0.9, 1.0];
@@ -17,7 +20,7 @@ const LOADS: [f64; 6] = [0.1, 0.25, 0.5, 0.75, 0.9, 1.0];
 /// The scenario.
 pub fn run() -> Result<Findings> {
     let ground = Ground::new()?;
-    let _server = ground.start(&ServerSpec::default())?;
+    let server = ground.start(&ServerSpec::default())?;
     let mut session = ground.direct(NA, 1)?;
     let maximum = search(&mut session, &SARR)?.per_second;
     let mut at = |load: f64, time| {
@@ -58,5 +61,12 @@ pub fn run() -> Result<Findings> {
     }
     findings.curves.push(curve);
     check(&session)?;
+    drop(session);
+    drop(server);
+    // An exchange has two messages of the client.
+    let echo = ceiling::at_rate(&ground, maximum, TIME, ECHO_RUNS)?;
+    for (name, quantile) in [("echo_p50_us", 0.5), ("echo_p99_us", 0.99)] {
+        findings.spread(name, echo.spread(|run| run.tally.latency_us(quantile)));
+    }
     Ok(findings)
 }

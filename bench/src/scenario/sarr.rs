@@ -97,7 +97,28 @@ pub fn check(session: &Session) -> Result<()> {
     Ok(())
 }
 
-/// Nanoseconds of processor time for each exchange near the maximum, by thread.
+/// The stages of a worker's loop, as the server names them, and the figures of them.
+const STAGES: [(&str, &str); 6] = [
+    ("receive", "stage_receive_ns"),
+    ("mail", "stage_mail_ns"),
+    ("deliver", "stage_deliver_ns"),
+    ("chores", "stage_chores_ns"),
+    ("submit", "stage_submit_ns"),
+    ("send", "stage_send_ns"),
+];
+
+/// Nanoseconds so far in each of [`STAGES`], of all workers.
+fn stages(server: &Server) -> Result<[f64; STAGES.len()]> {
+    let status = server.process.status()?;
+    let workers = status.0["workers"].as_array().cloned().unwrap_or_default();
+    Ok(STAGES.map(|(stage, _)| {
+        let of = |worker: &serde_json::Value| worker["stage-ns"][stage].as_f64();
+        workers.iter().filter_map(of).sum()
+    }))
+}
+
+/// Nanoseconds for each exchange near the maximum: of processor time by thread, and of the worker's
+/// time by stage of its loop. The latter is time on the clock, in which others may have the core.
 fn profile(
     server: &Server,
     session: &mut Session,
@@ -106,16 +127,21 @@ fn profile(
 ) -> Result<()> {
     let threads = ["worker", "journal"];
     let times = || threads.map(|thread| server.cpu_ns(thread).unwrap_or_default());
-    let before = times();
+    let (before, stages_before) = (times(), stages(server)?);
     let rate = maximum * PROFILE_LOAD;
     let outcome = on_core(GENERATOR_CORE, || {
         Ok(session.run(&SARR, rate, PROFILE_TIME))
     })?;
-    let spent = times();
-    let each = |index: usize| {
-        (spent[index] - before[index]) as f64 / outcome.tally.completed.max(1) as f64
-    };
+    let (spent, stages_spent) = (times(), stages(server)?);
+    let exchanges = outcome.tally.completed.max(1) as f64;
+    let each = |index: usize| (spent[index] - before[index]) as f64 / exchanges;
     findings.figure("worker_ns_per_exchange", each(0));
     findings.figure("journal_ns_per_exchange", each(1));
+    for (index, (_, name)) in STAGES.into_iter().enumerate() {
+        findings.figure(
+            name,
+            (stages_spent[index] - stages_before[index]) / exchanges,
+        );
+    }
     Ok(())
 }

@@ -173,6 +173,51 @@ pub struct PartnerSnapshot {
     pub unacked: u64,
 }
 
+/// A stage of a worker's loop.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stage {
+    /// Datagrams out of the rings, parsed, decided, their replies written and their records made.
+    Receive,
+    /// Mail of other threads: datagrams that reached the wrong worker, commands, snapshots.
+    Mail,
+    /// Replies whose records are on disk, put into the ring.
+    Deliver,
+    /// The failover partner, leases whose time is up, slices of walks.
+    Chores,
+    /// Records handed to the journal.
+    Submit,
+    /// The kernel's part of sending: over a veth also what the receiver's softirq does.
+    Send,
+}
+
+impl Stage {
+    /// How many stages there are.
+    pub const COUNT: usize = 6;
+    const LABELS: [&'static str; Self::COUNT] =
+        ["receive", "mail", "deliver", "chores", "submit", "send"];
+}
+
+/// Nanoseconds in each stage of passes that found work, estimated from a sample of them.
+#[derive(Debug, Default)]
+pub struct Stages([Counter; Stage::COUNT]);
+
+impl Stages {
+    /// Adds nanoseconds, by stage. Owning thread only.
+    pub fn add(&self, ns: [u64; Stage::COUNT]) {
+        for (counter, ns) in self.0.iter().zip(ns) {
+            counter.add(ns);
+        }
+    }
+
+    /// The values, by stage.
+    pub fn snapshot(&self) -> BTreeMap<String, u64> {
+        let named = Stage::LABELS.iter().zip(&self.0);
+        named
+            .map(|(name, counter)| ((*name).to_owned(), counter.get()))
+            .collect()
+    }
+}
+
 /// Everything one worker counts. Padded, so that two workers never share a cache line.
 #[derive(Debug)]
 pub struct WorkerCounters(CachePadded<Fields>);
@@ -210,6 +255,8 @@ pub struct Fields {
     pub busy_ns: Counter,
     /// Nanoseconds spent spinning or sleeping without work.
     pub idle_ns: Counter,
+    /// Where the time of passes that found work went.
+    pub stages: Stages,
 }
 
 impl std::ops::Deref for WorkerCounters {
@@ -239,6 +286,7 @@ impl WorkerCounters {
             iterations: Counter::default(),
             busy_ns: Counter::default(),
             idle_ns: Counter::default(),
+            stages: Stages::default(),
         }))
     }
 
@@ -260,6 +308,7 @@ impl WorkerCounters {
             iterations: self.iterations.get(),
             busy_ns: self.busy_ns.get(),
             idle_ns: self.idle_ns.get(),
+            stage_ns: self.stages.snapshot(),
         }
     }
 }
@@ -298,6 +347,9 @@ pub struct WorkerSnapshot {
     pub busy_ns: u64,
     /// Nanoseconds without.
     pub idle_ns: u64,
+    /// Nanoseconds by stage of the loop, estimated.
+    #[serde(default)]
+    pub stage_ns: BTreeMap<String, u64>,
 }
 
 #[cfg(test)]

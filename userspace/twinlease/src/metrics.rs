@@ -263,6 +263,13 @@ fn loops(families: &mut Families<'_>, workers: &Workers<'_>) -> fmt::Result {
         "Time spent spinning or sleeping without work.",
         Some(Unit::Seconds),
         each(workers, |w| w.counters.idle_ns as f64 / NS_PER_SEC),
+    )?;
+    families.counter(
+        "worker_stage",
+        "Time in passes that found work, by stage of the loop; estimated from one pass in some.",
+        Some(Unit::Seconds),
+        by(workers, "stage", |w| &w.counters.stage_ns)
+            .map(|(labels, ns)| (labels, ns as f64 / NS_PER_SEC)),
     )
 }
 

@@ -15,6 +15,7 @@ mod gate;
 mod handover;
 mod held;
 mod inbox;
+mod laps;
 mod leeways;
 mod listing;
 mod operator;
@@ -40,10 +41,12 @@ pub use trace::Trace;
 
 use crate::config::Idle;
 use crate::control::command::Command;
+use crate::counters::Stage;
 use arrayvec::ArrayVec;
 use datapath::WorkerIo;
 use engine::BATCH_MAX;
 use inbox::HandedOver;
+use laps::Laps;
 use lease::AbsTime;
 use rest::Rest;
 use shards::SnapshotWalk;
@@ -91,23 +94,31 @@ impl Worker {
             pin(core);
         }
         let mut rest = Rest::new(self.idle);
+        let mut laps = Laps::new();
         let mut snapshot: Option<SnapshotWalk> = None;
         let mut counted_at = AbsTime(0);
         while !self.stop.load(Ordering::Relaxed) {
             let turn = Instant::now();
+            laps.begin(turn);
             let now = now();
             self.desk.obey();
             self.desk.partner.pace.begin_turn(turn);
             let mut work = self.receive(now);
+            laps.end(Stage::Receive);
             work += self.read_mail(now, &mut snapshot);
+            laps.end(Stage::Mail);
             work += self.desk.deliver_committed(&mut self.io.tx);
+            laps.end(Stage::Deliver);
             work += self.desk.correspond(now);
             work += self.desk.expire(now);
             self.desk.reclaim(now);
             work += self.desk.feed(&mut snapshot);
             work += self.desk.continue_handover();
+            laps.end(Stage::Chores);
             self.desk.submit();
+            laps.end(Stage::Submit);
             self.io.settle();
+            laps.end(Stage::Send);
             if counted_at != now {
                 counted_at = now;
                 self.desk.count_bindings();
@@ -117,7 +128,10 @@ impl Worker {
             self.desk.count_turn(work, done.duration_since(turn));
             match work {
                 0 => self.rest(&mut rest, snapshot.is_some(), done),
-                _ => rest.worked(done),
+                _ => {
+                    laps.count(&self.desk.counters.stages);
+                    rest.worked(done);
+                }
             }
         }
         self.finish();
