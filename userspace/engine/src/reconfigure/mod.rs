@@ -1,7 +1,7 @@
 //! Reconfigure (RFC 9915 §18.3.11): the server has clients talk to it.
 //!
 //! A client that sends Reconfigure Accept gets a key in the Reply ([`Rkap`], §20.4); a
-//! [`Reconfigure`](write) that is authenticated by it makes the client send a Renew, a Rebind or an
+//! [`Reconfigure`](write()) that is authenticated by it makes the client send a Renew, a Rebind or an
 //! Information-request. [`Schedule`] says when which client is sent one, without a clock.
 
 mod message;
