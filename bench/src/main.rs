@@ -12,6 +12,7 @@ mod generator;
 mod journal;
 mod load;
 mod report;
+mod reservations;
 mod scenario;
 mod steer;
 
@@ -27,10 +28,11 @@ use crate::report::{Chapter, Findings};
 use crate::scenario::Run;
 
 /// The scenarios that need no server, in the order of `all`; [`scenario::SCENARIOS`] follow.
-const ALONE: [(&str, Run); 3] = [
+const ALONE: [(&str, Run); 4] = [
     ("steer", || Ok(Findings::from(steer::run()?))),
     ("engine", || Ok(Findings::from(engine::run()?))),
     ("journal", || Ok(Findings::from(journal::run()?))),
+    ("reservations", || Ok(Findings::from(reservations::run()?))),
 ];
 
 /// Every scenario after the other, and a report of them.

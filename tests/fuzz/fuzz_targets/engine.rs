@@ -6,7 +6,7 @@
 use engine::reconfigure::{Replay, RequestedMessage, Rkap, write};
 use engine::{
     Context, Handover, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, Outcome,
-    PoolConfig, ReservationSpec, answer, expire, parse,
+    PoolConfig, ReservationKey, ReservationTable, answer, expire, parse,
 };
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
 use libfuzzer_sys::fuzz_target;
@@ -48,11 +48,6 @@ fn builder(number: u8) -> ModelBuilder {
             addresses("2001:db8:1::4", "2001:db8:1::b"),
             prefixes("2001:db8:8000::", 48, 51 + number % 2),
         ],
-        reservations: vec![ReservationSpec {
-            duid: vec![0, 3, 7],
-            address: Some(ip("2001:db8:1::5")),
-            ..ReservationSpec::default()
-        }],
         ..LinkSpec::default()
     };
     let wide = LinkSpec {
@@ -67,7 +62,18 @@ fn builder(number: u8) -> ModelBuilder {
         ],
         ..LinkSpec::default()
     };
+    let mut reserved = ReservationTable::builder();
+    for (link, key, lease) in [
+        ("access", ReservationKey::Duid(&[0, 3, 7]), lease("2001:db8:1::5", 128)),
+        ("access", ReservationKey::InterfaceId(b"p"), lease("2001:db8:1::6", 128)),
+        ("wide", ReservationKey::InterfaceId(b"p"), lease("2001:db8:2::5", 128)),
+    ] {
+        let reserved = reserved.push(0, link, key, lease, None);
+        reserved.expect("a lease and a key");
+    }
+    let reserved = reserved.finish(0).expect("reservations that do not clash");
     ModelBuilder::new(&SERVER, AllocationKey::new([1; 16]))
+        .reservations(Arc::new(reserved))
         .lifetimes(Lifetimes {
             preferred_secs: 100,
             valid_secs: 200,

@@ -334,6 +334,15 @@ impl Server {
         Ok(told.lines().map(str::to_owned).collect())
     }
 
+    /// `twinlease reload --reservations`: what changed, line by line.
+    ///
+    /// # Errors
+    /// The file is refused; with what was told.
+    pub fn reload_reservations(&self) -> Result<Vec<String>> {
+        let told = self.operate(&["reload", "--reservations"])?;
+        Ok(told.lines().map(str::to_owned).collect())
+    }
+
     /// SIGHUP.
     ///
     /// # Errors

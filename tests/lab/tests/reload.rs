@@ -1,4 +1,5 @@
 use std::collections::BTreeMap;
+use std::fmt::Write;
 use std::net::Ipv6Addr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -143,6 +144,104 @@ fn hold(seen: &mut Seen, client: u32, reply: &Message) -> Result<()> {
         }
     }
     Ok(())
+}
+
+/// Reservations of the file besides those of the load's clients.
+const OTHERS: u32 = 20_000;
+
+/// A file in which each client of the load has an address of its own, as the epoch says.
+fn reservations(epoch: u32) -> Result<String> {
+    let mut lines = String::new();
+    for number in 0..CLIENTS {
+        let duid = Client::new(number).solicit();
+        let duid = duid
+            .option(lab::message::code::CLIENT_ID)
+            .context("no DUID")?;
+        let duid: String = duid.iter().map(|octet| format!("{octet:02x}")).collect();
+        writeln!(
+            lines,
+            "{{\"link\":\"lan\",\"duid\":\"{duid}\",\"address\":\"2001:db8:1::{epoch}:{number}\"}}"
+        )?;
+    }
+    for number in 0..OTHERS {
+        writeln!(
+            lines,
+            "{{\"link\":\"lan\",\"remote-id\":\"line {number}\",\"prefix\":\"2001:db8:a000:{number:x}::/64\"}}"
+        )?;
+    }
+    Ok(lines)
+}
+
+#[test]
+fn the_reservations_file_is_read_alone_and_no_packet_is_lost() {
+    lab::run(|lab| {
+        let site = Site::new(lab, 2)?;
+        let namespace = site.lan.client(lab, "client")?;
+        let dir = tempfile::tempdir()?;
+        let file = dir.path().join("reservations.jsonl");
+        std::fs::write(&file, reservations(1)?)?;
+        let config = Config {
+            workers: 2,
+            ..Config::default()
+        };
+        let named = format!("[reservations]\nfile = {file:?}\n\n[[link]]\nname = \"lan\"\n");
+        let text = config.text(std::path::Path::new("@dir@"));
+        let config = Config {
+            template: Some(text.replacen("[[link]]\nname = \"lan\"\n", &named, 1)),
+            ..config
+        };
+        let server = Server::start(&site.server, &config)?;
+        let probe = Probe::direct(&namespace, "eth0")?;
+        let stop = AtomicBool::new(false);
+        let seen = std::thread::scope(|scope| -> Result<Seen> {
+            let load = scope.spawn(|| load(&probe, &stop));
+            let reload = || -> Result<()> {
+                for epoch in (2..4).cycle().take(RELOADS / 2) {
+                    std::fs::write(&file, reservations(epoch)?)?;
+                    let changes = server.reload_reservations()?;
+                    let said = format!(
+                        "link \"lan\": reservations: {CLIENTS} added, {CLIENTS} removed, 0 changed"
+                    );
+                    ensure!(changes == [said], "{changes:?}");
+                }
+                Ok(())
+            };
+            let reloaded = reload();
+            stop.store(true, Ordering::Relaxed);
+            let seen = load.join().expect("the load does not panic")?;
+            reloaded.map(|()| seen)
+        })?;
+        ensure!(
+            seen.unanswered == 0 && seen.asked > CLIENTS,
+            "{} of {} messages were not answered",
+            seen.unanswered,
+            seen.asked
+        );
+        // A file with a fault changes nothing.
+        std::fs::write(&file, reservations(2)?.replace("line 7\"", "line 8\""))?;
+        let refused = server
+            .reload_reservations()
+            .err()
+            .context("it was accepted")?;
+        let told = format!("{refused:#}");
+        let line = CLIENTS + 9;
+        ensure!(
+            told.contains(&format!(
+                "reservations.jsonl:{line}:1: error: prefix: this client"
+            )),
+            "not clear: {told}"
+        );
+        for number in 0..4 {
+            let client = Client::new(number);
+            let given = first_address(&probe.four_messages(&client)?)?;
+            let own: Ipv6Addr = format!("2001:db8:1::3:{number}").parse()?;
+            ensure!(given == own, "{given}, not {own}");
+            let shown = server.lease(&own.to_string())?.context("no binding")?;
+            let reserved = shown["reserved"].as_str().unwrap_or_default();
+            ensure!(reserved.starts_with("by duid "), "{shown}");
+        }
+        Ok(())
+    });
 }
 
 #[test]

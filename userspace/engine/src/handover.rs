@@ -143,9 +143,8 @@ impl Handover {
 
     /// Whether taking the lease twice would count it twice.
     fn is_counted(&self, lease: Lease) -> bool {
-        let reserved = !self.next.reservations_are_inherited()
-            && self.next.reservations().len() > 0
-            && self.next.reservations().overlap(lease);
+        let reserved =
+            !self.next.reservations_are_inherited() && self.next.reservations().overlap(lease);
         let mut fresh = self.next.pools_touching(lease).filter(|s| !s.inherited);
         reserved || fresh.any(|served| served.pool.counts_adoption(lease))
     }

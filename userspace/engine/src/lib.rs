@@ -38,9 +38,11 @@ pub use identity::{LinkLayerAddress, LinkLayerSource, RemoteId};
 pub use ingress::{Ingress, InterfaceId, Parsed, parse};
 pub use lifetime::Lifetimes;
 pub use model::{
-    AttributeValue, CLASSES_MAX, ClassMatch, ClassSet, ClassSpec, Link, LinkId, LinkSpec,
-    Membership, Model, ModelBuilder, ModelError, OptionError, OptionValue, OptionValues, Pattern,
-    PoolConfig, PoolId, Relationship, ReservationSpec, ServedPool, is_configurable,
+    AttributeValue, CLASSES_MAX, Clash, ClashOver, ClassMatch, ClassSet, ClassSpec, KEY_LEN_MAX,
+    KeyKind, Link, LinkId, LinkSpec, Membership, Model, ModelBuilder, ModelError, OptionError,
+    OptionValue, OptionValues, Pattern, PoolConfig, PoolId, Relationship, ReservationChanges,
+    ReservationError, ReservationKey, ReservationTable, ReservationTableBuilder, ReservedLease,
+    ServedPool, is_configurable,
 };
 pub use operator::{Imported, NotImported, end, foreign_owner, import, take_for_import};
 pub use reconfigure::Rkap;

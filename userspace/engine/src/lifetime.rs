@@ -6,7 +6,7 @@ use lease::LifetimeCap;
 pub const INFINITY_SECS: u32 = u32::MAX;
 
 /// Preferred and valid lifetime of a lease (RFC 9915 §21.6, §21.22).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Lifetimes {
     /// Preferred lifetime in seconds; [`INFINITY_SECS`] never ends. At most `valid_secs`.
     pub preferred_secs: u32,

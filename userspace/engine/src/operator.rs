@@ -178,6 +178,13 @@ fn place(
             false => Err(NotImported::Taken),
         };
     }
+    let reserved = model.reservations().exact(lease);
+    if let Some(reserved) = reserved.filter(|reserved| !reserved.is_by_duid()) {
+        return match reserved.claim() {
+            true => Ok(Imported::Added),
+            false => Err(NotImported::Taken),
+        };
+    }
     let pool = model.pool_of(lease).map(crate::ServedPool::pool);
     let drawn = pool.is_some_and(|pool| !pool.is_reserved(lease));
     if !drawn {

@@ -61,10 +61,10 @@ impl Line {
 
     /// Gives the lease back to its pool if it was taken for the answer.
     pub(crate) fn give_back(&self, model: &Model) {
-        if self.hold == Hold::Taken
-            && let Some(pool) = self.pool
-        {
-            model.pool(pool).pool.release(self.lease);
+        match (self.hold, self.pool) {
+            (Hold::Taken, Some(pool)) => model.pool(pool).pool.release(self.lease),
+            (Hold::Claimed, _) => model.reservations().release(self.lease),
+            _ => {}
         }
     }
 
@@ -84,7 +84,10 @@ pub(crate) enum Hold {
     },
     /// Taken from its pool for this answer, to be given back unless it is committed.
     Taken,
-    /// Free, and nothing was taken: only looked at for an Advertise, reserved for the client, or
+    /// Taken as a reservation that others could take as well, to be given back unless it is
+    /// committed.
+    Claimed,
+    /// Free, and nothing was taken: only looked at for an Advertise, reserved by the client's DUID, or
     /// on record as its own until it ended a moment ago.
     Free,
     /// Told to the client with lifetimes of 0.

@@ -13,16 +13,16 @@ use crate::drop_reason::DropReason;
 use crate::exchange::Context;
 use crate::failover;
 use crate::lifetime::Lifetimes;
-use crate::model::{ClassSet, Link, Membership, PoolId, ServedPool};
+use crate::model::{ClassSet, Link, Membership, PoolId, Reservation, Reserved, ServedPool, Who};
 use crate::plan::{Hold, Line, Plan};
-use lease::{BindingId, BindingRecord, BindingStatus, Lease, Leeway, Shard};
-use wire::{Duid, Ia, IaAddress, IaKey, IaKind, IaPrefix, OptionCode, StatusCode};
+use lease::{BindingId, BindingRecord, BindingStatus, Lease, Leeway, Prefixes, Role, Shard};
+use wire::{Ia, IaAddress, IaKey, IaKind, IaPrefix, OptionCode, StatusCode};
 
 /// What the decisions for one message of a client depend on.
 pub(crate) struct Policy<'p> {
     pub(crate) context: &'p Context<'p>,
     pub(crate) link: &'p Link,
-    pub(crate) duid: Duid<'p>,
+    pub(crate) who: Who<'p>,
     pub(crate) classes: Membership,
     pub(crate) shard: &'p Shard,
     pub(crate) taking: Taking,
@@ -40,7 +40,7 @@ pub(crate) enum Taking {
 impl Policy<'_> {
     pub(crate) fn key(&self, ia: &Ia<'_>) -> IaKey<'_> {
         IaKey {
-            duid: self.duid,
+            duid: self.who.duid,
             kind: ia.kind,
             iaid: ia.iaid,
         }
@@ -150,7 +150,7 @@ impl Policy<'_> {
             128 => self.link.can_judge_addresses(),
             _ => model.pool_of(lease).is_some(),
         };
-        decidable && !model.is_on_link(self.link, self.duid, lease)
+        decidable && !model.is_on_link(self.link, &self.who, lease)
     }
 
     /// Whether the client has an active binding of the lease for this IA.
@@ -335,27 +335,50 @@ impl Policy<'_> {
     /// still, nor another IA of this one, and it must not be in quarantine.
     fn reserved(&self, key: &IaKey<'_>, plan: &Plan) -> Option<Line> {
         let model = self.context.model;
-        let reservation = model.reservation(self.link, self.duid, key.kind)?;
+        let Reserved {
+            reservation,
+            lifetimes,
+        } = model.reservation(self.link, &self.who, key.kind)?;
         let lease = reservation.lease;
-        if plan.has(lease) || !reservation.is_clear() {
+        if plan.has(lease) {
             return None;
         }
         let bound = self.shard.by_lease(lease);
         let hold = match &bound {
-            None => self.leeway().may_allocate.then_some(Hold::Free)?,
-            Some((id, record)) if record.ia() == *key => self.hold_of(*id, record)?,
-            Some(_) => return None,
+            None if reservation.is_clear() => self.take_reserved(&reservation)?,
+            Some((id, record)) if record.ia() == *key && reservation.is_only_ours() => {
+                self.hold_of(*id, record)?
+            }
+            _ => return None,
         };
         let record = bound.map(|(_, record)| record);
         let pool = self.pool_with(key.kind, lease).map(|(id, _)| id);
         Some(Line {
             lease,
-            lifetimes: self.promise(reservation.lifetimes, record.as_ref()),
-            desired_secs: reservation.lifetimes.valid_secs,
+            lifetimes: self.promise(lifetimes, record.as_ref()),
+            desired_secs: lifetimes.valid_secs,
             hold,
             link: Some(reservation.link),
             pool,
         })
+    }
+
+    /// How a reserved lease that nobody holds is given. What clients of several shards may ask for is
+    /// taken at once, and of two partners only one gives it while each may serve without the other.
+    fn take_reserved(&self, reservation: &Reservation<'_>) -> Option<Hold> {
+        let leeway = self.leeway();
+        if !leeway.may_allocate {
+            return None;
+        }
+        if reservation.is_by_duid() {
+            return Some(Hold::Free);
+        }
+        let is_ours = !matches!(leeway.prefixes, Prefixes::Own(Role::Secondary));
+        match self.taking {
+            _ if !is_ours => None,
+            Taking::Look => Some(Hold::Free),
+            Taking::Take => reservation.claim().then_some(Hold::Claimed),
+        }
     }
 
     /// The pool of this link that the lease is one of.

@@ -14,7 +14,6 @@ use arrayvec::ArrayVec;
 use lease::{
     Ahead, Answers, BindingDelta, BindingRecord, BindingState, BindingStatus, Lease, Shard,
 };
-use wire::IaKind;
 
 /// Bindings looked at in one step of [`adopt`].
 const ADOPT_STEP: usize = 64;
@@ -241,6 +240,11 @@ fn adopt_one(
         return Some(Place::Claimed);
     }
     model.reservations().hold(lease);
+    // It is drawn from no pool, and whose it is will show when the client asks for it again.
+    let reserved = model.reservations().exact(lease);
+    if reserved.is_some_and(|reserved| !reserved.is_by_duid()) {
+        return Some(Place::Claimed);
+    }
     Some(match served {
         Some(served) if !served.pool.is_reserved(lease) => {
             if served.pool.adopt(shard.id(), lease) {
@@ -258,19 +262,15 @@ fn adopt_one(
     })
 }
 
-/// Whether the lease is reserved for the client that holds it.
+/// Whether the lease is reserved by the DUID of the client that holds it.
 pub(crate) fn is_reserved_for(model: &Model, record: &BindingRecord<'_>) -> bool {
-    if !model.reservations().overlap(record.lease) {
+    if model.reservations().is_empty() {
         return false;
     }
-    let Some(link) = model.link_by_key(record.link) else {
-        return false;
-    };
-    let kind = match record.lease.len {
-        128 => IaKind::Na,
-        _ => record.kind,
-    };
-    model
-        .reservation(link, record.duid, kind)
-        .is_some_and(|reservation| reservation.lease == record.lease)
+    let reserved = model.reservations().exact(record.lease);
+    let reserved = reserved.filter(|reserved| reserved.is_of(record.duid));
+    reserved.is_some_and(|reserved| {
+        let link = model.link_by_key(record.link);
+        link.is_some_and(|link| link.shares_network(reserved.link))
+    })
 }

@@ -11,9 +11,10 @@ use dhcproto::{Decodable, Decoder, Encodable};
 use engine::{
     Attribute, AttributeValue, ClassMatch, ClassSpec, Context, DropReason, Ingress, InterfaceId,
     Lifetimes, LinkSpec, Model, ModelBuilder, ModelError, OptionValues, Outcome, Pattern,
-    PoolConfig, ReservationSpec, answer, parse,
+    PoolConfig, ReservationKey, ReservationTable, answer, parse,
 };
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
+use std::sync::Arc;
 use wire::{SHARDS, ShardId};
 
 const SERVER: [u8; 4] = [0, 3, 0, 1];
@@ -385,18 +386,18 @@ fn all_matches_must_hold_and_any_value_of_a_match_does() {
 
 #[test]
 fn a_reservation_outranks_the_classes_of_the_pool_that_it_lies_in() {
-    let mut link = LinkSpec {
+    let link = LinkSpec {
         name: "access".to_owned(),
         interface: Some(InterfaceId(0)),
         pools: vec![addresses("10-13", &["phones"])],
         ..LinkSpec::default()
     };
-    link.reservations.push(ReservationSpec {
-        duid: vec![0, 3, 0, 1, 9, 7],
-        address: Some(ip("2001:db8:1::11")),
-        ..ReservationSpec::default()
-    });
-    let builder = ModelBuilder::new(&SERVER, AllocationKey::new([1; 16]));
+    let mut reserved = ReservationTable::builder();
+    let key = ReservationKey::Duid(&[0, 3, 0, 1, 9, 7]);
+    let lease = Lease::address(ip("2001:db8:1::11"));
+    reserved.push(0, "access", key, lease, None).unwrap();
+    let reserved = Arc::new(reserved.finish(0).unwrap());
+    let builder = ModelBuilder::new(&SERVER, AllocationKey::new([1; 16])).reservations(reserved);
     let mut server = Server::new(builder.class(phones()).link(link));
     for msg_type in [Type::Request, Type::Renew] {
         let reply = server.send(&message(7, msg_type, None, "modem")).unwrap();

@@ -10,13 +10,15 @@ use dhcproto::v6::{
 use dhcproto::{Decodable, Decoder, Encodable};
 use engine::{
     Adopting, Context, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, Outcome,
-    PoolConfig, ReservationSpec, adopt, answer, expire, parse, restore, restore_batch,
+    PoolConfig, ReservationKey, ReservationTable, adopt, answer, expire, parse, restore,
+    restore_batch,
 };
 use lease::{
     AbsTime, AllocationKey, BindingDelta, BindingRecord, Lease, PoolCounts, PoolSpec, Shard,
 };
 use proptest::prelude::*;
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use wire::{Duid, MessageType, SHARDS, ShardId, shard_of};
 
 const SERVER: [u8; 4] = [0, 3, 0, 1];
@@ -114,18 +116,18 @@ fn model(duids: &[&[u8]]) -> Model {
             pool(PoolSpec::addresses(ip("2001:db8:1::4"), ip("2001:db8:1::b")).unwrap()),
             pool(PoolSpec::prefixes(delegable, 51).unwrap()),
         ],
-        reservations: vec![ReservationSpec {
-            duid: duids[0].to_vec(),
-            address: Some(ip("2001:db8:1::5")),
-            ..ReservationSpec::default()
-        }],
         ..LinkSpec::default()
     };
+    let mut reserved = ReservationTable::builder();
+    let key = ReservationKey::Duid(duids[0]);
+    let lease = Lease::address(ip("2001:db8:1::5"));
+    reserved.push(0, "access", key, lease, None).unwrap();
     ModelBuilder::new(&SERVER, AllocationKey::new([1; 16]))
         .lifetimes(LIFETIMES)
         .quarantine_secs(QUARANTINE_SECS)
         .rapid_commit(true)
         .link(link)
+        .reservations(Arc::new(reserved.finish(1).unwrap()))
         .build()
         .unwrap()
 }

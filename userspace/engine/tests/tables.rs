@@ -9,12 +9,14 @@ use dhcproto::v6::{
 use dhcproto::{Decodable, Decoder, Encodable};
 use engine::{
     Adopting, Context, DropReason, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder,
-    OptionValues, Outcome, PoolConfig, ReservationSpec, adopt, answer, parse, restore,
+    OptionValues, Outcome, PoolConfig, ReservationKey, ReservationTable, adopt, answer, parse,
+    restore,
 };
 use lease::{
     AbsTime, AllocationKey, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey,
     PartnerTimes, PoolSpec, Shard,
 };
+use std::sync::Arc;
 use wire::{Duid, IaKind, Iaid, SHARDS, ShardId, shard_of};
 
 const SERVER: [u8; 4] = [0, 3, 0, 1];
@@ -27,7 +29,11 @@ struct Server {
 
 impl Server {
     fn new(configure: impl FnOnce(ModelBuilder) -> ModelBuilder) -> Self {
-        let builder = ModelBuilder::new(&SERVER, AllocationKey::new([1; 16])).link(link());
+        let own = duid(1);
+        let reserved = reserved("access", &[(&own, Lease::address(ip(RESERVED)))]);
+        let builder = ModelBuilder::new(&SERVER, AllocationKey::new([1; 16]))
+            .link(link())
+            .reservations(reserved);
         Self {
             model: configure(builder).build().unwrap(),
             shards: (0..SHARDS)
@@ -87,13 +93,17 @@ fn link() -> LinkSpec {
             pool(PoolSpec::addresses(ip("2001:db8:1::10"), ip("2001:db8:1::13")).unwrap()),
             pool(PoolSpec::prefixes(delegable, 49).unwrap()),
         ],
-        reservations: vec![ReservationSpec {
-            duid: duid(1),
-            address: Some(ip(RESERVED)),
-            ..ReservationSpec::default()
-        }],
         ..LinkSpec::default()
     }
+}
+
+fn reserved(link: &str, leases: &[(&[u8], Lease)]) -> Arc<ReservationTable> {
+    let mut table = ReservationTable::builder();
+    for (duid, lease) in leases {
+        let key = ReservationKey::Duid(duid);
+        table.push(0, link, key, *lease, None).unwrap();
+    }
+    Arc::new(table.finish(1).unwrap())
 }
 
 fn ip(text: &str) -> Ipv6Addr {

@@ -49,13 +49,13 @@ impl ConfigDigest {
         self.pools = self.pools.wrapping_add(hash);
     }
 
-    /// Adds a lease reserved for a client of a link.
-    pub fn add_reservation(&mut self, link: LinkKey, lease: Lease, duid: &[u8]) {
+    /// Adds a lease reserved on a link; `key` says whose it is.
+    pub fn add_reservation(&mut self, link: LinkKey, lease: Lease, key: &[u8]) {
         let hash = fnv(&[
             &link.0.to_be_bytes(),
             &lease.addr.to_be_bytes(),
             &[lease.len],
-            duid,
+            key,
         ]);
         self.reservations = self.reservations.wrapping_add(hash);
     }

@@ -96,6 +96,9 @@ pub enum Command {
     /// Have the running server read its config file again; SIGHUP does the same. Tells what changed,
     /// or every fault for which the former config stays in force.
     Reload {
+        /// Only the reservations file, beside the config as it is in force.
+        #[arg(long)]
+        reservations: bool,
         /// As JSON on one line.
         #[arg(long)]
         json: bool,
@@ -422,7 +425,11 @@ fn execute(command: Command) -> anyhow::Result<()> {
         Command::Status { json, server } => in_runtime(commands::status(&server, json)),
         Command::Why(args) => in_runtime(why::why(&args)),
         Command::Reconfigure(args) => in_runtime(reconfigure::reconfigure(&args)),
-        Command::Reload { json, server } => in_runtime(commands::reload(&server, json)),
+        Command::Reload {
+            reservations,
+            json,
+            server,
+        } => in_runtime(commands::reload(&server, reservations, json)),
         Command::Leases(Leases::List(args)) => in_runtime(leases::list(&args)),
         Command::Leases(Leases::Export(args)) => in_runtime(leases::export(&args)),
         Command::Leases(Leases::Import(args)) => in_runtime(leases::import(&args)),

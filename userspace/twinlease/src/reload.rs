@@ -26,20 +26,32 @@ pub type Answer = oneshot::Sender<ReloadReport>;
 
 /// Where reloads are asked for.
 #[derive(Clone, Debug)]
-pub struct ReloadHandle(mpsc::Sender<Option<Answer>>);
+pub struct ReloadHandle(mpsc::Sender<Asked>);
+
+/// What is read again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum What {
+    /// The config file and the reservations file that it names.
+    Config,
+    /// The reservations file alone, beside the config in force.
+    Reservations,
+}
+
+/// A reload that is asked for.
+type Asked = (What, Option<Answer>);
 
 impl ReloadHandle {
     /// Asks for a reload and waits for what it came to; `None` if the server is stopping.
-    pub async fn reload(&self) -> Option<ReloadReport> {
+    pub async fn reload(&self, what: What) -> Option<ReloadReport> {
         let (answer, answered) = oneshot::channel();
-        self.0.send(Some(answer)).await.ok()?;
+        self.0.send((what, Some(answer))).await.ok()?;
         answered.await.ok()
     }
 
-    /// Asks for a reload whose outcome is in the log and the status.
+    /// Asks for a reload of the config whose outcome is in the log and the status.
     pub fn request(&self) {
         // Full: a reload that has not begun yet will read the same file.
-        let _ = self.0.try_send(None);
+        let _ = self.0.try_send((What::Config, None));
     }
 }
 
@@ -101,7 +113,7 @@ pub struct Reloader {
 
 impl Reloader {
     /// A handle, and what it asks of.
-    pub fn channel() -> (ReloadHandle, mpsc::Receiver<Option<Answer>>) {
+    pub fn channel() -> (ReloadHandle, mpsc::Receiver<Asked>) {
         let (ask, asked) = mpsc::channel(4);
         (ReloadHandle(ask), asked)
     }
@@ -109,15 +121,15 @@ impl Reloader {
     /// Serves one reload after the other until `stop` is ready.
     pub async fn run(
         mut self,
-        mut asked: mpsc::Receiver<Option<Answer>>,
+        mut asked: mpsc::Receiver<Asked>,
         stop: impl Future<Output = ()>,
     ) -> anyhow::Result<()> {
         tokio::pin!(stop);
         loop {
-            let answer = tokio::select! {
+            let (what, answer) = tokio::select! {
                 () = &mut stop => return Ok(()),
                 answer = asked.recv() => match answer {
-                    Some(answer) => answer,
+                    Some(asked) => asked,
                     None => {
                         (&mut stop).await;
                         return Ok(());
@@ -126,7 +138,7 @@ impl Reloader {
             };
             let report = tokio::select! {
                 () = &mut stop => return Ok(()),
-                report = self.reload() => report,
+                report = self.reload(what) => report,
             };
             self.state.set(&report);
             if let Some(answer) = answer {
@@ -136,8 +148,8 @@ impl Reloader {
         }
     }
 
-    async fn reload(&mut self) -> ReloadReport {
-        let outcome = self.try_reload().await;
+    async fn reload(&mut self, what: What) -> ReloadReport {
+        let outcome = self.try_reload(what).await;
         let (applied, changes, faults) = match outcome {
             Ok(changes) => (true, changes, Vec::new()),
             Err(faults) => (false, Vec::new(), faults),
@@ -163,10 +175,10 @@ impl Reloader {
     }
 
     /// What changed, or everything that forbids the change.
-    async fn try_reload(&mut self) -> Result<Vec<String>, Vec<String>> {
+    async fn try_reload(&mut self, what: What) -> Result<Vec<String>, Vec<String>> {
         let changing = Arc::clone(&self.changing);
         let _changing = changing.lock().await;
-        let prepared = self.prepare().await?;
+        let prepared = self.prepare(what).await?;
         let Some(prepared) = prepared else {
             return Ok(Vec::new());
         };
@@ -176,14 +188,20 @@ impl Reloader {
         Ok(prepared.changes)
     }
 
-    /// Reads the file and makes the new model, off the control thread: with a million
+    /// Reads what is to be read again and makes the new model, off the control thread: with a million
     /// reservations that takes a while.
-    async fn prepare(&self) -> Result<Option<Prepared>, Vec<String>> {
+    async fn prepare(&self, what: What) -> Result<Option<Prepared>, Vec<String>> {
         let (file, cores, key) = (self.file.clone(), self.cores.clone(), self.key);
         let (before, duid) = (Arc::clone(&self.config), self.duid.clone());
         let (in_use, rkap) = (self.model.load_full(), Arc::clone(&self.rkap));
         let prepare = move || {
-            let (config, report) = config::load(&file, &cores).map_err(|report| lines(&report))?;
+            let loaded = match what {
+                What::Config => config::load(&file, &cores),
+                What::Reservations => {
+                    config::parse(&file.display().to_string(), &before.text, &cores)
+                }
+            };
+            let (config, report) = loaded.map_err(|report| lines(&report))?;
             let fixed = diff::needs_restart(&before, &config);
             if !fixed.is_empty() {
                 return Err(fixed);
@@ -199,6 +217,9 @@ impl Reloader {
                 .successor(&duid, key, &in_use)
                 .map_err(|error| vec![error.to_string()])?
                 .with_rkap(config.reconfigure.then_some(rkap));
+            let mut config = config;
+            // The one in use, if both reserve the same.
+            config.reservations = Arc::clone(model.reservation_table());
             Ok(Some(Prepared {
                 config: Arc::new(config),
                 model: Arc::new(model),

@@ -18,6 +18,8 @@ mod bench;
 mod classes;
 /// IAs as rows write and read them.
 mod ia;
+/// Who has a lease to itself.
+mod reservations;
 
 use std::collections::BTreeSet;
 
@@ -88,6 +90,12 @@ fn rows() -> Vec<Row> {
         rfc8357_5_2_relay_source_port,
         rfc6422_6_relay_supplied_options,
         rfc5007_4_1_2_4_relay_data_is_kept,
+    ));
+    rows.extend(rows!(reservations:
+        rfc6939_reservation_by_link_layer_address,
+        rfc4580_reservation_by_subscriber_id,
+        rfc4649_reservation_by_remote_id,
+        rfc9915_21_18_reservation_by_interface_id,
     ));
     rows.extend(rows!(b7_prefixes:
         rfc8168_3_2_prefix_length_hint,

@@ -3,12 +3,16 @@
 
 use super::{Exchange, Outcome};
 use crate::drop_reason::DropReason;
+use crate::model::Who;
 use crate::policy::named;
 use crate::reply;
 use wire::{IaKind, MessageType, StatusCode};
 
 pub(super) fn answer(exchange: &mut Exchange<'_>) -> Result<Outcome, DropReason> {
-    let duid = exchange.client()?;
+    let who = Who {
+        duid: exchange.client()?,
+        parsed: exchange.parsed,
+    };
     exchange.check_is_for_all()?;
     exchange.check_ias_are_complete()?;
     let link = exchange.link()?;
@@ -21,7 +25,7 @@ pub(super) fn answer(exchange: &mut Exchange<'_>) -> Result<Outcome, DropReason>
     if addresses.peek().is_none() || !link.can_judge_addresses() {
         return Err(DropReason::NothingToConfirm);
     }
-    let status = if addresses.all(|address| model.is_on_link(link, duid, address)) {
+    let status = if addresses.all(|address| model.is_on_link(link, &who, address)) {
         StatusCode::SUCCESS
     } else {
         StatusCode::NOT_ON_LINK

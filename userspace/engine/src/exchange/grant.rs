@@ -3,7 +3,7 @@
 use super::{Exchange, Outcome};
 use crate::drop_reason::DropReason;
 use crate::failover;
-use crate::model::{ClassSet, Link, OptionScopes};
+use crate::model::{ClassSet, Link, OptionScopes, Who};
 use crate::plan::{Hold, IaAnswer, Line, Plan};
 use crate::policy::{Policy, Taking};
 use crate::reconfigure;
@@ -46,7 +46,10 @@ pub(super) fn answer(
     let policy = Policy {
         context: exchange.context,
         link,
-        duid,
+        who: Who {
+            duid,
+            parsed: exchange.parsed,
+        },
         classes: exchange.context.model.membership(exchange.parsed),
         shard: exchange.shard,
         taking: if commits || has_ias_of_a_kind(&exchange.parsed.index) {
@@ -187,7 +190,7 @@ fn bound<'d>(
     let (now, leeway) = (context.now, link.leeway(context.leeways));
     let status_since = match line.hold {
         Hold::Bound { since } => since,
-        Hold::Taken | Hold::Free => now,
+        Hold::Taken | Hold::Claimed | Hold::Free => now,
         Hold::Refused | Hold::Replaced => return None,
     };
     let before = leeway

@@ -3,13 +3,13 @@
 use super::class::{CLASSES_MAX, Class, ClassSpec, Classes};
 use super::options::{EncodedOptions, OptionError, OptionValues};
 use super::prefix_table::{PrefixTable, network_mask};
-use super::reservation::{Reservation, ReservationId, Reservations, span};
-use super::{ClientReservations, Link, LinkId, Model, PoolId, Relationship, ServedPool, Sibling};
+use super::reservation::{ReservationTable, Reservations, span};
+use super::{Link, LinkId, Model, PoolId, Relationship, ServedPool, Sibling};
 use crate::ingress::InterfaceId;
 use crate::lifetime::Lifetimes;
 use core::net::Ipv6Addr;
 use lease::{AllocationKey, Lease, Leeway, LinkKey, Pool, PoolError, PoolSpec, Role};
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use thiserror::Error;
 use wire::{Duid, IaKind, OptionCode};
@@ -45,8 +45,6 @@ pub struct LinkSpec {
     pub options: OptionValues,
     /// Address and prefix pools; those of one kind are tried in this order.
     pub pools: Vec<PoolConfig>,
-    /// Leases kept for single clients.
-    pub reservations: Vec<ReservationSpec>,
     /// The failover relationship it belongs to, if any.
     pub relationship: Option<Relationship>,
 }
@@ -83,19 +81,6 @@ impl PoolConfig {
     }
 }
 
-/// What is kept for one client on one link.
-#[derive(Clone, Debug, Default)]
-pub struct ReservationSpec {
-    /// The client's DUID.
-    pub duid: Vec<u8>,
-    /// Its address.
-    pub address: Option<Ipv6Addr>,
-    /// Its delegated prefix.
-    pub prefix: Option<Lease>,
-    /// Overrides the link's lifetimes.
-    pub lifetimes: Option<Lifetimes>,
-}
-
 /// Why there can be no such model.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum ModelError {
@@ -123,12 +108,9 @@ pub enum ModelError {
     /// Two pools share leases.
     #[error("pools of link `{0}` and link `{1}` overlap at {2}")]
     PoolsOverlap(String, String, Ipv6Addr),
-    /// Two reservations share leases.
-    #[error("reservations {0} and {1} overlap")]
-    ReservationsOverlap(Lease, Lease),
-    /// Two reservations of one link for one client.
-    #[error("link `{0}` has two reservations for client {1}")]
-    ReservationTwice(String, String),
+    /// Something is reserved on a link that is not there.
+    #[error("there are reservations on link `{0}`, and no such link")]
+    ReservedNowhere(String),
     /// More groups of pools than an IA can have leases from.
     #[error("link `{0}` draws from more than {GROUPS_MAX} groups of pools")]
     Groups(String),
@@ -173,6 +155,7 @@ pub struct ModelBuilder {
     options: OptionValues,
     classes: Vec<ClassSpec>,
     links: Vec<LinkSpec>,
+    reservations: Arc<ReservationTable>,
 }
 
 impl ModelBuilder {
@@ -191,6 +174,7 @@ impl ModelBuilder {
             options: OptionValues::default(),
             classes: Vec::new(),
             links: Vec::new(),
+            reservations: Arc::default(),
         }
     }
 
@@ -268,6 +252,13 @@ impl ModelBuilder {
         self
     }
 
+    /// Everything that is reserved on any link, inside or outside its pools. Default: nothing.
+    #[must_use]
+    pub fn reservations(mut self, reservations: Arc<ReservationTable>) -> Self {
+        self.reservations = reservations;
+        self
+    }
+
     /// The model.
     ///
     /// # Errors
@@ -290,7 +281,8 @@ impl ModelBuilder {
         check_duid(&self.server_duid)?;
         check_lifetimes("server", self.lifetimes)?;
         let shared_options = Arc::new(encode("server", &self.options)?);
-        let (reservations, reserved) = self.reservations(before)?;
+        let reservations = self.held_reservations(before)?;
+        let reserved = self.reservations.by_link();
         let mut model = Model {
             server_duid: self.server_duid.clone().into_boxed_slice(),
             preference: self.preference,
@@ -318,15 +310,15 @@ impl ModelBuilder {
             rkap: None,
         };
         let heirs = before.map(Heirs::new).unwrap_or_default();
-        for ((index, spec), clients) in (0..).zip(&self.links).zip(reserved.clients) {
+        for (index, spec) in (0..).zip(&self.links) {
             let key = link_key(&spec.name);
             if model.keys.insert(key.0, LinkId(index)).is_some() {
                 return Err(ModelError::LinkTwice(spec.name.clone()));
             }
-            let address_pools =
-                self.add_pools(&mut model, index, IaKind::Na, &reserved.leases, &heirs)?;
-            let prefix_pools =
-                self.add_pools(&mut model, index, IaKind::Pd, &reserved.leases, &heirs)?;
+            let lifetimes = spec.lifetimes.unwrap_or(self.lifetimes);
+            check_lifetimes(&spec.name, lifetimes)?;
+            let address_pools = self.add_pools(&mut model, index, IaKind::Na, &heirs)?;
+            let prefix_pools = self.add_pools(&mut model, index, IaKind::Pd, &heirs)?;
             let options = if spec.options.is_empty() {
                 Arc::clone(&shared_options)
             } else {
@@ -341,7 +333,8 @@ impl ModelBuilder {
                 groups: [1; 2],
                 siblings: Box::default(),
                 on_link: spec.link_addresses.clone().into_boxed_slice(),
-                reservations: clients,
+                reserved: reserved.get(&*spec.name).copied().unwrap_or_default(),
+                lifetimes,
                 options,
                 relationship: spec.relationship,
                 leeway: spec.relationship.map_or(Leeway::ALONE, |relationship| {
@@ -422,7 +415,6 @@ impl ModelBuilder {
         model: &mut Model,
         link: u32,
         kind: IaKind,
-        reserved: &[Lease],
         heirs: &Heirs<'_>,
     ) -> Result<Box<[PoolId]>, ModelError> {
         let spec = &self.links[link as usize];
@@ -444,9 +436,9 @@ impl ModelBuilder {
                 .named(&config.classes)
                 .map_err(|class| ModelError::UnknownClass(spec.name.clone(), class.to_owned()))?;
             let mut pool_spec = config.spec.clone();
-            pool_spec
-                .reserved
-                .extend(reserved_within(reserved, &pool_spec));
+            let (first, last) = range(&pool_spec);
+            let reserved = self.reservations.within(first, last);
+            pool_spec.reserved.extend(reserved);
             // What outlives a restart and is the same on a partner: where the pool begins.
             let salt = fold(pool_spec.first) ^ u64::from(pool_spec.unit_len);
             let role = spec.relationship.map(|relationship| relationship.role);
@@ -563,78 +555,18 @@ impl ModelBuilder {
             .find(|config| config.spec.first == served.pool.spec().first)
     }
 
-    /// All reservations in the order of their leases, and whose they are, link by link.
-    /// Those of the model before, if they are the same.
-    fn reservations(
-        &self,
-        before: Option<&Model>,
-    ) -> Result<(Arc<Reservations>, Reserved), ModelError> {
-        let mut flat: Vec<(Lease, Lifetimes, usize, &ReservationSpec)> = Vec::new();
-        for (index, link) in self.links.iter().enumerate() {
-            for spec in &link.reservations {
-                check_duid(&spec.duid)?;
-                let lifetimes = spec.lifetimes.or(link.lifetimes).unwrap_or(self.lifetimes);
-                check_lifetimes(&link.name, lifetimes)?;
-                if let Some(prefix) = spec.prefix {
-                    check_prefix(&link.name, prefix)?;
-                }
-                let leases = spec
-                    .address
-                    .map(Lease::address)
-                    .into_iter()
-                    .chain(spec.prefix);
-                flat.extend(leases.map(|lease| (lease, lifetimes, index, spec)));
-            }
+    /// All reservations; those of the model before, with their holders, if they are the same.
+    fn held_reservations(&self, before: Option<&Model>) -> Result<Arc<Reservations>, ModelError> {
+        let names: HashSet<&str> = self.links.iter().map(|link| link.name.as_str()).collect();
+        let by_link = self.reservations.by_link();
+        if let Some(unknown) = by_link.keys().find(|name| !names.contains(**name)) {
+            return Err(ModelError::ReservedNowhere((*unknown).to_owned()));
         }
-        flat.sort_by_key(|(lease, ..)| *lease);
-        if let Some(pair) = flat
-            .windows(2)
-            .find(|pair| span(pair[0].0).1 >= pair[1].0.addr)
-        {
-            return Err(ModelError::ReservationsOverlap(pair[0].0, pair[1].0));
-        }
-        let mut clients = Vec::new();
-        clients.resize_with(
-            self.links.len(),
-            HashMap::<Box<[u8]>, ClientReservations>::new,
-        );
-        for (id, (lease, _, link, spec)) in (0..).zip(&flat) {
-            let client = clients[*link]
-                .entry(spec.duid.as_slice().into())
-                .or_default();
-            let place = if spec.prefix == Some(*lease) {
-                &mut client.prefix
-            } else {
-                &mut client.address
-            };
-            if place.replace(ReservationId(id)).is_some() {
-                let duid = Duid::new(&spec.duid).map(|duid| duid.to_string());
-                let link = self.links[*link].name.clone();
-                return Err(ModelError::ReservationTwice(link, duid.unwrap_or_default()));
-            }
-        }
-        let same = before.filter(|before| {
-            before.reservations.len() == flat.len()
-                && flat.iter().all(|(lease, lifetimes, link, spec)| {
-                    let key = link_key(&self.links[*link].name);
-                    before.has_reservation(key, &spec.duid, *lease, *lifetimes)
-                })
-        });
-        let leases = flat.iter().map(|(lease, ..)| *lease).collect();
-        if let Some(before) = same {
-            let reservations = Arc::clone(&before.reservations);
-            return Ok((reservations, Reserved { leases, clients }));
-        }
-        let reservations = flat
-            .into_iter()
-            .map(|(lease, lifetimes, link, _)| {
-                Reservation::new(lease, link_key(&self.links[link].name), lifetimes)
-            })
-            .collect();
-        Ok((
-            Arc::new(Reservations::new(reservations)),
-            Reserved { leases, clients },
-        ))
+        let same = before.filter(|before| **before.reservations.table() == *self.reservations);
+        Ok(match same {
+            Some(before) => Arc::clone(&before.reservations),
+            None => Arc::new(Reservations::new(Arc::clone(&self.reservations))),
+        })
     }
 }
 
@@ -664,12 +596,6 @@ impl<'m> Heirs<'m> {
         let is_same = pool.is_made_of(spec, key, salt) && pool.side() == side;
         is_same.then(|| Arc::clone(pool))
     }
-}
-
-/// What is reserved: all leases in ascending order, and each link's clients.
-struct Reserved {
-    leases: Vec<Lease>,
-    clients: Vec<HashMap<Box<[u8]>, ClientReservations>>,
 }
 
 /// First and last address of every pool in ascending order.
@@ -714,16 +640,8 @@ pub(super) fn range(spec: &PoolSpec) -> (u128, u128) {
     )
 }
 
-/// Those of the leases, which are in ascending order and do not overlap, that touch the pool.
-fn reserved_within<'r>(leases: &'r [Lease], spec: &PoolSpec) -> &'r [Lease] {
-    let (first, last) = range(spec);
-    let from = leases.partition_point(|lease| span(*lease).1 < first);
-    let to = leases.partition_point(|lease| lease.addr <= last);
-    leases.get(from..to).unwrap_or_default()
-}
-
 /// A hash of the name that is the same for ever, because bindings on disk hold it.
-fn link_key(name: &str) -> LinkKey {
+pub(super) fn link_key(name: &str) -> LinkKey {
     // FNV-1a: published, and nobody but the operator chooses names.
     let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, octet| {
         (hash ^ u64::from(octet)).wrapping_mul(0x0100_0000_01b3)

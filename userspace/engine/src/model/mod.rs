@@ -12,7 +12,7 @@ mod reservation;
 #[cfg(test)]
 mod tests;
 
-pub use self::builder::{LinkSpec, ModelBuilder, ModelError, PoolConfig, ReservationSpec};
+pub use self::builder::{LinkSpec, ModelBuilder, ModelError, PoolConfig};
 use self::class::Classes;
 pub use self::class::{
     AttributeValue, CLASSES_MAX, ClassMatch, ClassSet, ClassSpec, Membership, Pattern,
@@ -20,8 +20,12 @@ pub use self::class::{
 pub(crate) use self::options::{EncodedOptions, OptionScopes};
 pub use self::options::{OptionError, OptionValue, OptionValues, is_configurable};
 use self::prefix_table::{PrefixTable, covers};
-pub(crate) use self::reservation::{Reservation, ReservationId};
-use self::reservation::{Reservations, span};
+pub use self::reservation::{
+    Clash, ClashOver, KEY_LEN_MAX, KeyKind, ReservationChanges, ReservationError, ReservationKey,
+    ReservationTable, ReservationTableBuilder, ReservedLease,
+};
+use self::reservation::{OnLink, Reservations, span};
+pub(crate) use self::reservation::{Reservation, Who};
 use crate::ingress::{InterfaceId, Parsed};
 use crate::lifetime::Lifetimes;
 use crate::reconfigure::Rkap;
@@ -85,7 +89,8 @@ pub struct Link {
     siblings: Box<[Sibling]>,
     /// The link-addresses of the whole shared network.
     on_link: Box<[Lease]>,
-    reservations: HashMap<Box<[u8]>, ClientReservations>,
+    reserved: OnLink,
+    lifetimes: Lifetimes,
     options: Arc<EncodedOptions>,
     relationship: Option<Relationship>,
     /// What failover lets us do before the endpoint has said anything.
@@ -132,10 +137,12 @@ pub struct ServedPool {
 /// The data of a Prefix Exclude option: at most 17 octets (RFC 6603 §4.2).
 pub(crate) type ExcludedPrefix = ArrayVec<u8, 17>;
 
-#[derive(Clone, Copy, Debug, Default)]
-struct ClientReservations {
-    address: Option<ReservationId>,
-    prefix: Option<ReservationId>,
+/// A lease that is reserved for who asks.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Reserved<'m> {
+    pub(crate) reservation: Reservation<'m>,
+    /// What who has it is promised.
+    pub(crate) lifetimes: Lifetimes,
 }
 
 impl Model {
@@ -220,7 +227,7 @@ impl Model {
     /// The engine never does so itself: if another client were given the lease earlier, and that
     /// were committed earlier, a crash in between would leave two bindings for it.
     pub fn release(&self, lease: Lease) {
-        if self.reservations.len() > 0 {
+        if !self.reservations.is_empty() {
             self.reservations.release(lease);
         }
         for served in self.pools_touching(lease) {
@@ -298,45 +305,41 @@ impl Model {
         &self.pools[id.0 as usize]
     }
 
-    /// What is reserved for this client on this link or another one of its shared network.
+    /// What is reserved for who asks on this link or another one of its shared network.
+    #[inline]
     pub(crate) fn reservation(
         &self,
         link: &Link,
-        duid: Duid<'_>,
+        who: &Who<'_>,
         kind: IaKind,
-    ) -> Option<&Reservation> {
+    ) -> Option<Reserved<'_>> {
+        if self.reservations.is_empty() {
+            return None;
+        }
         let siblings = link.siblings.iter().map(|sibling| self.link(sibling.id));
-        let id = core::iter::once(link).chain(siblings).find_map(|link| {
-            let client = link.reservations.get(duid.octets())?;
-            match kind {
-                IaKind::Na => client.address,
-                IaKind::Pd => client.prefix,
-            }
-        })?;
-        Some(self.reservations.get(id))
+        core::iter::once(link).chain(siblings).find_map(|link| {
+            let reservation = self.reservations.find(link.reserved, who, kind)?;
+            Some(Reserved {
+                reservation,
+                lifetimes: reservation.lifetimes.unwrap_or(link.lifetimes),
+            })
+        })
     }
 
-    /// Whether `lease` is reserved there for this client, with these lifetimes.
-    fn has_reservation(
-        &self,
-        link: LinkKey,
-        duid: &[u8],
-        lease: Lease,
-        lifetimes: Lifetimes,
-    ) -> bool {
-        let client = self
-            .link_by_key(link)
-            .and_then(|link| link.reservations.get(duid));
-        let reserved = client.into_iter().flat_map(|c| [c.address, c.prefix]);
-        reserved.flatten().any(|id| {
-            let there = self.reservations.get(id);
-            there.lease == lease && there.lifetimes == lifetimes
-        })
+    /// How many reserved leases are held, wholly or in part, by a client whose DUID they are not
+    /// reserved by.
+    pub fn reservations_held(&self) -> usize {
+        self.reservations.held()
+    }
+
+    /// Everything that is reserved.
+    pub fn reservation_table(&self) -> &Arc<ReservationTable> {
+        self.reservations.table()
     }
 
     /// Whether the address or prefix belongs on the link: it lies in one of the link's prefixes
     /// or is one of its pools' or its clients' own. RFC 9915 §18.3.2 "appropriate for the link".
-    pub(crate) fn is_on_link(&self, link: &Link, duid: Duid<'_>, lease: Lease) -> bool {
+    pub(crate) fn is_on_link(&self, link: &Link, who: &Who<'_>, lease: Lease) -> bool {
         let kind = if lease.len == 128 {
             IaKind::Na
         } else {
@@ -349,8 +352,8 @@ impl Model {
                 .iter()
                 .any(|id| self.pool(*id).pool.contains(lease))
             || self
-                .reservation(link, duid, kind)
-                .is_some_and(|reservation| reservation.lease == lease)
+                .reservation(link, who, kind)
+                .is_some_and(|reserved| reserved.reservation.lease == lease)
     }
 }
 

@@ -1,6 +1,6 @@
 //! What a failover partner's updates ask of links, pools and reservations (RFC 8156 §7.5).
 
-use super::{Link, Model, Relationship, Reservation};
+use super::{Link, Model, Relationship};
 use lease::{Lease, LinkKey, Role};
 use wire::{Duid, IaKind, ShardId};
 
@@ -41,11 +41,14 @@ impl Model {
     /// sparse pool only what lies in the part of a shard that is not its client's is seen; the
     /// others cannot be held by two clients if both servers have the same allocation key.
     pub fn is_taken_from(&self, duid: Duid<'_>, lease: Lease) -> bool {
-        if let Some(own) = self.reserved_for(duid, lease) {
-            return !own.is_clear();
-        }
-        if self.reservations.len() > 0 && self.reservations.overlap(lease) {
-            return true;
+        if !self.reservations.is_empty() {
+            let reserved = self.reservations.exact(lease);
+            if let Some(reserved) = reserved.filter(|r| !r.is_by_duid() || r.is_of(duid)) {
+                return !reserved.is_clear();
+            }
+            if self.reservations.overlap(lease) {
+                return true;
+            }
         }
         self.pool_of(lease)
             .is_some_and(|served| served.pool.is_taken(lease))
@@ -56,8 +59,10 @@ impl Model {
     /// back by [`release`](Self::release).
     #[must_use]
     pub fn take_for(&self, shard: ShardId, duid: Duid<'_>, lease: Lease) -> bool {
-        if let Some(own) = self.reserved_for(duid, lease) {
-            return own.is_clear();
+        match self.reservations.exact(lease) {
+            Some(reserved) if reserved.is_of(duid) => return reserved.is_clear(),
+            Some(reserved) if !reserved.is_by_duid() => return reserved.claim(),
+            _ => {}
         }
         match self.pool_of(lease) {
             Some(served) if !served.pool.is_reserved(lease) => {
@@ -100,17 +105,6 @@ impl Model {
                 }
             }
         }
-    }
-
-    /// What `lease` is reserved as, if it is this client's.
-    fn reserved_for(&self, duid: Duid<'_>, lease: Lease) -> Option<&Reservation> {
-        let reservation = self.reservations.exact(lease)?;
-        let link = self.link_by_key(reservation.link)?;
-        let client = link.reservations.get(duid.octets())?;
-        let own = [client.address, client.prefix];
-        let mut own = own.into_iter().flatten();
-        own.any(|id| self.reservations.get(id).lease == lease)
-            .then_some(reservation)
     }
 }
 

@@ -1,6 +1,8 @@
 use super::*;
+use crate::Ingress;
 use core::net::Ipv6Addr;
 use lease::{AllocationKey, PoolError, PoolSpec};
+use wire::Duid;
 
 const SERVER: [u8; 4] = [0, 3, 0, 1];
 
@@ -55,16 +57,21 @@ fn nearer_lifetimes_override_farther_ones() {
         lifetimes: Some(lifetimes(50, 60)),
         ..prefixes("2001:db8:8000::", 40, 56)
     });
-    own.reservations.push(ReservationSpec {
-        duid: vec![0, 3, 9],
-        address: Some(ip("2001:db8:2::15")),
-        lifetimes: Some(lifetimes(70, 80)),
-        ..ReservationSpec::default()
-    });
+    let (first, second) = ([0, 3, 9], [0, 3, 8]);
+    let mut reserved = ReservationTable::builder();
+    for (duid, address, lifetimes) in [
+        (&first, "2001:db8:2::15", Some(lifetimes(70, 80))),
+        (&second, "2001:db8:2::16", None),
+    ] {
+        let lease = Lease::address(ip(address));
+        let key = ReservationKey::Duid(duid);
+        reserved.push(0, "own", key, lease, lifetimes).unwrap();
+    }
     let model = builder()
         .lifetimes(lifetimes(10, 20))
         .link(plain)
         .link(own)
+        .reservations(Arc::new(reserved.finish(0).unwrap()))
         .build()
         .unwrap();
     let valid: Vec<u32> = model
@@ -74,16 +81,28 @@ fn nearer_lifetimes_override_farther_ones() {
         .collect();
     assert_eq!(valid, [20, 40, 60]);
     let link = &model.links()[1];
-    let duid = Duid::new(&[0, 3, 9]).unwrap();
-    let reserved = model.reservation(link, duid, IaKind::Na).unwrap();
-    assert_eq!(reserved.lifetimes, lifetimes(70, 80));
-    assert!(model.reservation(link, duid, IaKind::Pd).is_none());
-    assert!(
-        model
-            .reservation(&model.links()[0], duid, IaKind::Na)
-            .is_none()
-    );
-    assert!(model.pools()[1].pool().is_reserved(reserved.lease));
+    let ingress = Ingress {
+        payload: &[1, 7, 7, 7],
+        interface: InterfaceId(0),
+        source: Ipv6Addr::UNSPECIFIED,
+        destination: ip("ff02::1:2"),
+    };
+    let parsed = crate::parse(&ingress).unwrap();
+    let reserved = |link, duid, kind| {
+        let duid = Duid::new(duid).unwrap();
+        let who = Who {
+            duid,
+            parsed: &parsed,
+        };
+        model.reservation(link, &who, kind)
+    };
+    let own = reserved(link, &first, IaKind::Na).unwrap();
+    assert_eq!(own.lifetimes, lifetimes(70, 80));
+    let plain = reserved(link, &second, IaKind::Na).unwrap();
+    assert_eq!(plain.lifetimes, lifetimes(30, 40));
+    assert!(reserved(link, &first, IaKind::Pd).is_none());
+    assert!(reserved(&model.links()[0], &first, IaKind::Na).is_none());
+    assert!(model.pools()[1].pool().is_reserved(own.reservation.lease));
 }
 
 #[test]
@@ -119,11 +138,6 @@ fn what_cannot_be_served_is_refused() {
     let with_pool = |name| LinkSpec {
         pools: vec![pool()],
         ..named(name)
-    };
-    let reserve = |duid: u8, address: &str| ReservationSpec {
-        duid: vec![0, 3, duid],
-        address: Some(ip(address)),
-        ..ReservationSpec::default()
     };
     let error = |builder: ModelBuilder| builder.build().unwrap_err();
 
@@ -165,18 +179,14 @@ fn what_cannot_be_served_is_refused() {
         error(builder().link(relayed("a", crooked))),
         ModelError::NotAPrefix("a".to_owned(), crooked)
     );
-    let mut twice = named("a");
-    twice.reservations = vec![reserve(1, "2001:db8::1"), reserve(1, "2001:db8::2")];
+    let mut reserved = ReservationTable::builder();
+    let key = ReservationKey::Duid(&[0, 3, 1]);
+    let one = Lease::address(ip("2001:db8::1"));
+    reserved.push(0, "b", key, one, None).unwrap();
+    let reserved = Arc::new(reserved.finish(0).unwrap());
     assert_eq!(
-        error(builder().link(twice)),
-        ModelError::ReservationTwice("a".to_owned(), "00:03:01".to_owned())
-    );
-    let mut shared = named("a");
-    shared.reservations = vec![reserve(1, "2001:db8::1"), reserve(2, "2001:db8::1")];
-    let one = prefix("2001:db8::1", 128);
-    assert_eq!(
-        error(builder().link(shared)),
-        ModelError::ReservationsOverlap(one, one)
+        error(builder().link(named("a")).reservations(reserved)),
+        ModelError::ReservedNowhere("b".to_owned())
     );
     let mut empty = with_pool("a");
     empty.pools[0].spec.count = 0;

@@ -7,11 +7,11 @@
 use core::net::Ipv6Addr;
 use engine::{
     Context, Handover, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, Outcome,
-    PoolConfig, ReservationSpec, answer, expire, parse,
+    PoolConfig, ReservationKey, ReservationTable, answer, expire, parse,
 };
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
 use proptest::prelude::*;
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 use wire::{SHARDS, ShardId};
 
@@ -23,8 +23,15 @@ const WORKERS: usize = 2;
 const MODELS: usize = 8;
 const KEY: [u8; 16] = [3; 16];
 
-fn duid(client: u8) -> [u8; 5] {
-    [0, 3, 0, 1, client]
+/// The link-layer address of every client's DUID.
+const SHARED: [u8; 6] = [2, 0, 0, 0, 0, 7];
+/// Whose a lease is that is reserved by that address: of whoever asks first.
+const ANYBODY: u8 = u8::MAX;
+
+/// A DUID-LLT.
+fn duid(client: u8) -> [u8; 14] {
+    let [a, b, c, d, e, f] = SHARED;
+    [0, 1, 0, 1, 0, 0, 0, client, a, b, c, d, e, f]
 }
 
 fn lease(text: &str, len: u8) -> Lease {
@@ -42,13 +49,22 @@ fn prefixes(text: &str, len: u8, delegated: u8) -> PoolConfig {
     PoolConfig::new(PoolSpec::prefixes(lease(text, len), delegated).unwrap())
 }
 
-fn reserve(client: u8, address: Option<&str>, prefix: Option<Lease>) -> ReservationSpec {
-    ReservationSpec {
-        duid: duid(client).to_vec(),
-        address: address.map(|text| text.parse().unwrap()),
-        prefix,
-        ..ReservationSpec::default()
+/// A client's lease.
+fn own(client: u8, text: &str, len: u8) -> (u8, Lease) {
+    (client, lease(text, len))
+}
+
+fn reserved(leases: &[(u8, Lease)]) -> Arc<ReservationTable> {
+    let mut table = ReservationTable::builder();
+    for (client, lease) in leases {
+        let duid = duid(*client);
+        let key = match *client {
+            ANYBODY => ReservationKey::LinkLayerAddress(&SHARED),
+            _ => ReservationKey::Duid(&duid),
+        };
+        table.push(0, "access", key, *lease, None).unwrap();
     }
+    Arc::new(table.finish(1).unwrap())
 }
 
 /// Ranges that stay, move, are cut anew, go, and come back with other kinds of leases.
@@ -62,12 +78,18 @@ fn builder(number: usize) -> ModelBuilder {
                 addresses("2001:db8:1::8", "2001:db8:1::13"),
                 prefixes("2001:db8:8000::", 48, 51),
             ],
-            vec![reserve(0, None, Some(lease("2001:db8:8000:4000::", 51)))],
+            vec![
+                own(0, "2001:db8:8000:4000::", 51),
+                own(ANYBODY, "2001:db8:1::b", 128),
+            ],
         ),
         3 => (vec![low()], vec![]),
         4 => (
             vec![low(), prefixes("2001:db8:8000::", 47, 50)],
-            vec![reserve(1, Some("2001:db8:1::6"), None)],
+            vec![
+                own(1, "2001:db8:1::6", 128),
+                own(ANYBODY, "2001:db8:8000:8000::", 50),
+            ],
         ),
         5 => (vec![low(), prefixes("2001:db8:8000::", 33, 64)], vec![]),
         6 => (
@@ -77,8 +99,10 @@ fn builder(number: usize) -> ModelBuilder {
         _ => (
             vec![low(), prefixes("2001:db8:8000::", 48, 51)],
             vec![
-                reserve(2, Some("2001:db8:1::6"), None),
-                reserve(3, Some("2001:db8:1::b"), None),
+                own(ANYBODY, "2001:db8:8000:a000::", 51),
+                own(ANYBODY, "2001:db8:1::7", 128),
+                own(2, "2001:db8:1::6", 128),
+                own(3, "2001:db8:1::b", 128),
             ],
         ),
     };
@@ -86,7 +110,6 @@ fn builder(number: usize) -> ModelBuilder {
         name: "access".to_owned(),
         interface: Some(InterfaceId(0)),
         pools,
-        reservations,
         ..LinkSpec::default()
     };
     ModelBuilder::new(&SERVER, AllocationKey::new(KEY))
@@ -97,6 +120,7 @@ fn builder(number: usize) -> ModelBuilder {
         .quarantine_secs(50)
         .bind_on_renew(true)
         .link(link)
+        .reservations(reserved(&reservations))
 }
 
 #[derive(Clone, Debug)]
@@ -296,8 +320,10 @@ impl Server {
     /// Nothing that is bound, or whose end is not committed yet, overlaps anything else.
     fn check(&self) {
         let pending = self.workers.iter().flat_map(|worker| &worker.pending);
-        let mut spans: Vec<(u128, u128)> = self
-            .bindings()
+        let bindings = self.bindings();
+        let leases: HashSet<Lease> = bindings.iter().map(|(_, lease)| *lease).collect();
+        assert_eq!(leases.len(), bindings.len(), "{bindings:x?}");
+        let mut spans: Vec<(u128, u128)> = bindings
             .into_iter()
             .map(|(_, lease)| lease)
             .chain(pending.map(|(_, lease)| *lease))
@@ -329,6 +355,7 @@ impl Server {
             let counts = served.pool().counts();
             assert_eq!(counts.bound, 0, "{:?}", served.pool().spec());
         }
+        assert_eq!(self.workers[0].model.reservations_held(), 0);
     }
 }
 

@@ -58,7 +58,7 @@ impl Dice {
 
 struct Thread<'t> {
     worker: Worker,
-    clients: Vec<[u8; 5]>,
+    clients: Vec<[u8; 14]>,
     dice: Dice,
     holders: &'t Holders,
     gate: &'t Barrier,
@@ -198,8 +198,8 @@ fn two_threads_never_give_one_lease_twice_while_models_follow_each_other() {
 }
 
 /// Clients of the worker's own shards.
-fn clients_of(index: usize) -> Vec<[u8; 5]> {
-    let own = |duid: &[u8; 5]| usize::from(wire::shard_of(duid).0) % WORKERS == index;
+fn clients_of(index: usize) -> Vec<[u8; 14]> {
+    let own = |duid: &[u8; 14]| usize::from(wire::shard_of(duid).0) % WORKERS == index;
     (0..=u8::MAX)
         .map(duid)
         .filter(own)

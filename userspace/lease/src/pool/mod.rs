@@ -141,7 +141,10 @@ impl Pool {
         };
         Ok(Self {
             positions: secret.derive(salt, PURPOSE_POSITION),
-            spec,
+            spec: PoolSpec {
+                reserved: Vec::new(),
+                ..spec
+            },
             reserved,
             store,
             misfits: Misfits::default(),
@@ -151,10 +154,13 @@ impl Pool {
     /// Whether [`new`](Self::new) with these arguments would make a pool that draws the same
     /// leases in the same way: then this one can go on in its place, with all that is bound in it.
     pub fn is_made_of(&self, spec: &PoolSpec, key: &AllocationKey, salt: u64) -> bool {
-        self.spec == *spec && self.positions == SipKey::new(key.0).derive(salt, PURPOSE_POSITION)
+        let range = |spec: &PoolSpec| (spec.kind, spec.first, spec.count, spec.unit_len);
+        range(&self.spec) == range(spec)
+            && self.positions == SipKey::new(key.0).derive(salt, PURPOSE_POSITION)
+            && self.reserved == Reserved::of(spec)
     }
 
-    /// What it was made from.
+    /// What it was made from, without what is reserved: see [`is_reserved`](Self::is_reserved).
     pub fn spec(&self) -> &PoolSpec {
         &self.spec
     }

@@ -17,7 +17,7 @@ const RESERVED_INTERFACE_IDS: [(u64, u64); 5] = [
 ];
 
 /// The reserved positions of one pool, as blocks that neither touch nor overlap, in order.
-#[derive(Debug)]
+#[derive(Debug, PartialEq, Eq)]
 pub(super) struct Reserved {
     blocks: Box<[(u64, u64)]>,
 }

@@ -88,9 +88,17 @@ pub(super) async fn status(server: &ServerArgs, json: bool) -> anyhow::Result<()
 }
 
 /// `twinlease reload`: fails if the new config is refused.
-pub(super) async fn reload(server: &ServerArgs, json: bool) -> anyhow::Result<()> {
+pub(super) async fn reload(
+    server: &ServerArgs,
+    reservations: bool,
+    json: bool,
+) -> anyhow::Result<()> {
     let mut client = connect(server).await?;
-    let report: ReloadReport = client.post("/v1/reload", RELOAD_MAX).await?;
+    let path = match reservations {
+        true => "/v1/reload/reservations",
+        false => "/v1/reload",
+    };
+    let report: ReloadReport = client.post(path, RELOAD_MAX).await?;
     let mut out = io::stdout().lock();
     if json {
         json_line(&mut out, &report)?;

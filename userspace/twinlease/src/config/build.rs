@@ -1,8 +1,9 @@
 //! From the checked config to what engine and datapath take.
 
 use datapath::{InterfaceSpec, IoMode};
-use engine::{InterfaceId, LinkSpec, Model, ModelBuilder, ModelError, PoolConfig, ReservationSpec};
+use engine::{InterfaceId, LinkSpec, Model, ModelBuilder, ModelError, PoolConfig};
 use lease::{AllocationKey, Lease, PoolSpec};
+use std::sync::Arc;
 
 use super::model::{self, Config, Io, Lifetimes};
 use super::value::Prefix;
@@ -35,7 +36,8 @@ impl Config {
             .rapid_commit(self.rapid_commit)
             .bind_on_renew(self.bind_on_renew)
             .lifetimes(lifetimes(self.lifetimes))
-            .options(self.options.clone());
+            .options(self.options.clone())
+            .reservations(Arc::clone(&self.reservations));
         if let Some(quarantine) = self.quarantine {
             builder = builder.quarantine_secs(quarantine.0);
         }
@@ -61,7 +63,6 @@ impl Config {
             shared_network: link.shared_network.clone(),
             options: link.options.clone(),
             pools: link.pools.iter().map(pool).collect(),
-            reservations: link.reservations.iter().map(reservation).collect(),
             relationship: self.relationship_of(index),
         }
     }
@@ -116,23 +117,15 @@ fn pool(pool: &model::Pool) -> PoolConfig {
     }
 }
 
-fn reservation(reservation: &model::Reservation) -> ReservationSpec {
-    ReservationSpec {
-        duid: reservation.duid.to_vec(),
-        address: reservation.address,
-        prefix: reservation.prefix.map(lease),
-        lifetimes: Some(lifetimes(reservation.lifetimes)),
-    }
-}
-
-fn lease(prefix: Prefix) -> Lease {
+/// A prefix as the engine has it.
+pub(super) fn lease(prefix: Prefix) -> Lease {
     Lease {
         addr: prefix.first,
         len: prefix.len,
     }
 }
 
-/// As the engine takes them.
+/// Lifetimes as the engine has them.
 pub fn lifetimes(lifetimes: Lifetimes) -> engine::Lifetimes {
     engine::Lifetimes {
         preferred_secs: lifetimes.preferred.0,

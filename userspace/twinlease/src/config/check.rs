@@ -6,13 +6,15 @@ use std::path::PathBuf;
 
 use super::class;
 use super::failover;
-use super::fault::{Findings, Place};
+use super::fault::{Findings, Located, Place};
 use super::file::{self, File};
 use super::links;
-use super::model::{Config, Idle, Interface, Io, Lifetimes, VerifyChecksums};
+use super::model::{Config, Idle, Interface, Io, Lifetimes, Link, VerifyChecksums};
 use super::network;
 use super::read::Placed;
+use super::reservations::{self, Lines};
 use super::value::{Secs, Within};
+use engine::ReservationTable;
 use wire::OptionCode;
 
 /// Where state is kept if the file does not say.
@@ -30,7 +32,15 @@ const INTERFACE_NAME_LEN_MAX: usize = 15;
 const WORKERS_MAX: usize = 256;
 
 /// Checks a file. `cores` are those that the process may run on.
-pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
+///
+/// `lines` are those of the reservations file; their faults are given beside the config.
+pub fn check(
+    text: &str,
+    file: &File,
+    cores: &[usize],
+    lines: Option<Lines>,
+    findings: &mut Findings,
+) -> (Config, Vec<Located>) {
     let interfaces = interfaces(&file.interfaces, findings);
     let lifetimes = lifetimes(
         &file.lifetimes,
@@ -41,13 +51,21 @@ pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
         findings,
     );
     let classes = class::check(&file.classes, &file.links, lifetimes, findings);
-    let links = links::check(&file.links, &interfaces, lifetimes, findings);
-    let failover = failover::check(&file.failover, &links, &classes, findings);
+    let (links, pools) = links::check(&file.links, &interfaces, lifetimes, findings);
+    let against = reservations::Links {
+        tables: &file.links,
+        pools: &pools,
+        lifetimes: links.iter().map(|link| link.lifetimes).collect(),
+    };
+    let (reservations, faults) = reservations::check(&against, lines, findings);
+    links_give_something(file, &links, &reservations, findings);
+    let failover = failover::check(&file.failover, &links, &classes, &reservations, findings);
     control(&file.control, findings);
     reconfigure(file, findings);
     network::check(file, &failover, findings);
     network::relay_supplied_options(file, findings);
-    Config {
+    let config = Config {
+        text: text.into(),
         state_dir: value(&file.server.state_dir).unwrap_or_else(|| STATE_DIR.into()),
         duid: value(&file.server.duid).map(|duid| duid.0),
         allocation_key: value(&file.server.allocation_key).and_then(|key| (*key.0).try_into().ok()),
@@ -74,9 +92,34 @@ pub fn check(file: &File, cores: &[usize], findings: &mut Findings) -> Config {
         }),
         classes,
         links,
+        reservations,
+        reservations_file: reservations_file(file),
         failover,
         control_socket: control_socket(file),
         metrics: value(&file.control.metrics),
+    };
+    (config, faults)
+}
+
+/// The reservations file, if there is one.
+pub fn reservations_file(file: &File) -> Option<PathBuf> {
+    value(&file.reservations.file)
+}
+
+/// A link with neither pool nor reservation gives its clients options only.
+fn links_give_something(
+    file: &File,
+    links: &[Link],
+    reservations: &ReservationTable,
+    findings: &mut Findings,
+) {
+    let reserved = reservations.links();
+    for (link, table) in links.iter().zip(&file.links) {
+        if link.pools.is_empty() && !reserved.contains(&*link.name) && table.has_no_pool() {
+            let problem = "no pool and no reservation: clients here get options only";
+            let remedy = "add [[link.address-pool]] or [[link.prefix-pool]]";
+            findings.warn(&table.place, problem, remedy);
+        }
     }
 }
 

@@ -1,8 +1,8 @@
 //! What a new config changes, in words for the operator, and what of that only a restart can do.
 
-use super::model::{Config, Lifetimes, Link, Pool, Reservation};
+use super::model::{Config, Lifetimes, Link, Pool};
 use crate::control::view::kind_word;
-use engine::ClassSpec;
+use engine::{ClassSpec, ReservationChanges};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -38,6 +38,7 @@ pub fn needs_restart(before: &Config, after: &Config) -> Vec<String> {
 /// What differs of what can be changed at any time, a line each.
 pub fn changes(before: &Config, after: &Config) -> Vec<String> {
     let Config {
+        text: _,
         state_dir: _,
         duid: _,
         allocation_key: _,
@@ -56,6 +57,8 @@ pub fn changes(before: &Config, after: &Config) -> Vec<String> {
         relay_supplied_options,
         classes,
         links,
+        reservations,
+        reservations_file,
         failover: _,
         control_socket: _,
         metrics: _,
@@ -96,6 +99,22 @@ pub fn changes(before: &Config, after: &Config) -> Vec<String> {
     }
     for name in old.keys().filter(|name| !new.contains_key(*name)) {
         changes.say(&of(name), "removed; its leases run out by themselves");
+    }
+    if before.reservations_file != *reservations_file {
+        changes.say("reservations.file", "changed");
+    }
+    let reserved = reservations.changes_since(&before.reservations);
+    for (link, how) in reserved
+        .into_iter()
+        .filter(|(link, _)| new.contains_key(link))
+    {
+        let ReservationChanges {
+            added,
+            removed,
+            changed,
+        } = how;
+        let how = format!("reservations: {added} added, {removed} removed, {changed} changed");
+        changes.say(&of(link), how);
     }
     changes.0
 }
@@ -156,7 +175,6 @@ impl Changes {
             lifetimes,
             options,
             pools,
-            reservations,
         } = after;
         let link = of(name);
         if before.interface != *interface {
@@ -173,7 +191,6 @@ impl Changes {
             self.say(&link, "options changed");
         }
         self.pools(&link, &before.pools, pools);
-        self.reservations(&link, &before.reservations, reservations);
     }
 
     fn pools(&mut self, link: &str, before: &[Pool], after: &[Pool]) {
@@ -218,26 +235,6 @@ impl Changes {
         if kept(before, &new) != kept(after, &old) {
             self.say(link, "its pools are tried in another order");
         }
-    }
-
-    fn reservations(&mut self, link: &str, before: &[Reservation], after: &[Reservation]) {
-        if before == after {
-            return;
-        }
-        let keyed = |all: &[Reservation]| -> BTreeMap<Box<[u8]>, Reservation> {
-            all.iter().map(|r| (r.duid.clone(), r.clone())).collect()
-        };
-        let (old, new) = (keyed(before), keyed(after));
-        let added = new.keys().filter(|key| !old.contains_key(*key)).count();
-        let removed = old.keys().filter(|key| !new.contains_key(*key)).count();
-        let changed = new
-            .iter()
-            .filter(|(key, r)| old.get(*key).is_some_and(|former| former != *r))
-            .count();
-        self.say(
-            link,
-            format_args!("reservations: {added} added, {removed} removed, {changed} changed"),
-        );
     }
 }
 
@@ -311,7 +308,7 @@ range = "2001:db8:2::/64"
         );
         assert_eq!(
             changed(&[("::10\"", "::11\"")]).1,
-            ["link \"a\": reservations: 0 added, 0 removed, 1 changed"]
+            ["link \"a\": reservations: 1 added, 1 removed, 0 changed"]
         );
         assert_eq!(
             changed(&[("name = \"b\"", "name = \"c\"")]).1,

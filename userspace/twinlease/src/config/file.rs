@@ -13,7 +13,11 @@ use super::fault::{Findings, Place};
 use super::model::{Idle, Io, VerifyChecksums};
 use super::options;
 use super::read::{Placed, Reader, document};
-use super::value::{DuidOctets, FromToml, Octets, Prefix, Range, Secs, Within, Wrong, word};
+use super::reservations::Keys;
+use super::value::{
+    DuidOctets, FromToml, Identity, LinkLayerOctets, Octets, Prefix, Range, Secs, Within, Wrong,
+    word,
+};
 
 pub(super) type Maybe<T> = Option<Placed<T>>;
 pub(super) type List<T> = Option<Placed<Vec<Placed<T>>>>;
@@ -31,6 +35,7 @@ pub struct File {
     pub reconfigure: Reconfigure,
     pub options: OptionValues,
     pub classes: Vec<Class>,
+    pub reservations: Reservations,
     pub links: Vec<Link>,
     pub failover: Vec<Failover>,
     pub control: Control,
@@ -124,12 +129,19 @@ pub struct PrefixPool {
 #[derive(Debug)]
 pub struct Reservation {
     pub place: Place,
-    pub duid: Maybe<DuidOctets>,
+    pub key: Keys,
     pub address: Maybe<Ipv6Addr>,
     pub prefix: Maybe<Prefix>,
     /// Neither address nor prefix is there, not even one at fault.
     pub is_empty: bool,
     pub lifetimes: Lifetimes,
+}
+
+/// `[reservations]`
+#[derive(Debug)]
+pub struct Reservations {
+    /// JSON lines.
+    pub file: Maybe<PathBuf>,
 }
 
 /// `[control]`
@@ -181,6 +193,9 @@ impl File {
                 }),
                 options: file.table("options", options::read),
                 classes: file.tables("class", Class::read),
+                reservations: file.table("reservations", |t| Reservations {
+                    file: t.get("file"),
+                }),
                 links: file.tables("link", Link::read),
                 failover: file.tables("failover", Failover::read),
                 control: file.table("control", |t| Control {
@@ -208,6 +223,11 @@ impl Lifetimes {
 }
 
 impl Link {
+    /// Whether no pool stands there, not even one at fault.
+    pub fn has_no_pool(&self) -> bool {
+        self.address_pools.is_empty() && self.prefix_pools.is_empty()
+    }
+
     fn read(t: &mut Reader<'_, '_>) -> Self {
         Self {
             place: t.place().clone(),
@@ -237,7 +257,7 @@ impl Link {
                 refuse(t, "options", OPTIONS_REMEDY);
                 Reservation {
                     place: t.place().clone(),
-                    duid: t.require("duid"),
+                    key: keys(t),
                     address: t.get("address"),
                     prefix: t.get("prefix"),
                     is_empty: !t.has("address") && !t.has("prefix"),
@@ -245,6 +265,30 @@ impl Link {
                 }
             }),
         }
+    }
+}
+
+/// The keys of a reservation.
+fn keys(t: &mut Reader<'_, '_>) -> Keys {
+    let all = [
+        "duid",
+        "link-layer-address",
+        "remote-id",
+        "interface-id",
+        "subscriber-id",
+    ];
+    let given = all.into_iter().filter(|key| t.has(key)).count();
+    let id = |id: Placed<Identity>| id.value.0;
+    Keys {
+        duid: t.get("duid").map(|duid: Placed<DuidOctets>| duid.value.0),
+        link_layer_address: (t.get("link-layer-address"))
+            .map(|octets: Placed<LinkLayerOctets>| octets.value.0),
+        remote_id: t.get("remote-id").map(id),
+        enterprise: (t.get("enterprise-number"))
+            .map(|number: Placed<Within<0, { u32::MAX as u64 }>>| number.value.0 as u32),
+        interface_id: t.get("interface-id").map(id),
+        subscriber_id: t.get("subscriber-id").map(id),
+        given,
     }
 }
 

@@ -1,7 +1,7 @@
-//! Checks links, pools and reservations, each alone and all against each other.
+//! Checks links and pools, each alone and all against each other.
 //!
-//! Comparisons between pools, between reservations and between link-addresses go through one sort
-//! each: O(n log n) over all links together.
+//! Comparisons between pools and between link-addresses go through one sort each: O(n log n) over all
+//! links together.
 
 use std::collections::BTreeMap;
 use std::net::Ipv6Addr;
@@ -11,7 +11,7 @@ use super::check::lifetimes;
 use super::class::ClassNames;
 use super::fault::{Findings, Place};
 use super::file;
-use super::model::{Interface, Lifetimes, Link, Pool, Reservation};
+use super::model::{Interface, Lifetimes, Link, Pool};
 use super::read::Placed;
 use super::value::Prefix;
 
@@ -27,16 +27,16 @@ const ENDLESS_COUNT: u128 = 1 << 32;
 const NAMES_SHOWN_MAX: usize = 8;
 
 /// A stretch of addresses and who claims it.
-struct Claim<'f> {
-    first: u128,
-    last: u128,
+pub(super) struct Claim<'f> {
+    pub(super) first: u128,
+    pub(super) last: u128,
     /// Index of the link in the file.
-    link: usize,
+    pub(super) link: usize,
     /// The delegated length of a prefix pool; 128 for an address pool.
-    unit_len: u8,
+    pub(super) unit_len: u8,
     drawn_by: DrawnBy<'f>,
     place: &'f Place,
-    text: String,
+    pub(super) text: String,
 }
 
 /// Which clients draw from a pool, and in turn with which pools.
@@ -64,13 +64,14 @@ impl<'f> DrawnBy<'f> {
     }
 }
 
-/// Checks all links. The result leaves out pools and reservations that are at fault.
-pub fn check(
-    file: &[file::Link],
+/// Checks all links. The result leaves out pools that are at fault; beside it all pools in ascending
+/// order.
+pub(super) fn check<'f>(
+    file: &'f [file::Link],
     interfaces: &[Interface],
     defaults: Lifetimes,
     findings: &mut Findings,
-) -> Vec<Link> {
+) -> (Vec<Link>, Vec<Claim<'f>>) {
     let mut pools = Vec::new();
     let mut links = Vec::with_capacity(file.len());
     let interfaces: BTreeMap<&str, usize> = (0..)
@@ -103,8 +104,7 @@ pub fn check(
     link_addresses_are_unique(file, findings);
     pools.sort_by_key(|pool| (pool.first, pool.last));
     pools_are_apart(&pools, file, findings);
-    reservations(file, &pools, findings);
-    links
+    (links, pools)
 }
 
 fn one_link<'f>(
@@ -123,20 +123,6 @@ fn one_link<'f>(
     for pool in &link.prefix_pools {
         pools.extend(prefix_pool(index, pool, here, claims, findings));
     }
-    if link.address_pools.is_empty() && link.prefix_pools.is_empty() && link.reservations.is_empty()
-    {
-        let problem = "no pool and no reservation: clients here get options only";
-        findings.warn(
-            &link.place,
-            problem,
-            "add [[link.address-pool]] or [[link.prefix-pool]]",
-        );
-    }
-    let reserved = link
-        .reservations
-        .iter()
-        .filter_map(|table| reservation(table, here, findings))
-        .collect();
     Link {
         name: link
             .name
@@ -153,40 +139,7 @@ fn one_link<'f>(
         shared_network: link.shared_network.as_ref().map(|name| name.value.clone()),
         options: link.options.clone(),
         pools,
-        reservations: reserved,
     }
-}
-
-fn reservation(
-    table: &file::Reservation,
-    outer: Lifetimes,
-    findings: &mut Findings,
-) -> Option<Reservation> {
-    let lifetimes = lifetimes(&table.lifetimes, outer, findings);
-    if table.is_empty {
-        findings.fault(
-            &table.place,
-            "reserves nothing",
-            "add address = … or prefix = …",
-        );
-    }
-    if let Some(address) = &table.address {
-        holds_multicast(address.value.to_bits(), &address.place, findings);
-    }
-    if let Some(prefix) = &table.prefix {
-        if !(1..=127).contains(&prefix.value.len) {
-            let problem = format!("a /{} cannot be delegated", prefix.value.len);
-            let remedy = "write a length from 1 to 127, or address = … for one address";
-            findings.fault(&prefix.place, problem, remedy);
-        }
-        holds_multicast(prefix.value.last(), &prefix.place, findings);
-    }
-    Some(Reservation {
-        duid: table.duid.as_ref()?.value.0.clone(),
-        address: table.address.as_ref().map(|address| address.value),
-        prefix: table.prefix.as_ref().map(|prefix| prefix.value),
-        lifetimes,
-    })
 }
 
 fn link_interface(
@@ -481,124 +434,5 @@ fn pools_are_apart(pools: &[Claim<'_>], file: &[file::Link], findings: &mut Find
         if furthest.is_none_or(|before| before.last < pool.last) {
             furthest = Some(pool);
         }
-    }
-}
-
-/// One lease that a reservation names.
-struct Reserved<'f> {
-    prefix: Prefix,
-    link: usize,
-    duid: Option<&'f [u8]>,
-    place: &'f Place,
-}
-
-fn reservations(file: &[file::Link], pools: &[Claim<'_>], findings: &mut Findings) {
-    let mut reserved = Vec::new();
-    for (link, table) in file.iter().enumerate() {
-        for r in &table.reservations {
-            let duid = r.duid.as_ref().map(|duid| &*duid.value.0);
-            if let Some(address) = &r.address {
-                let prefix = Prefix {
-                    first: address.value.to_bits(),
-                    len: 128,
-                };
-                reserved.push(Reserved {
-                    prefix,
-                    link,
-                    duid,
-                    place: &address.place,
-                });
-            }
-            if let Some(prefix) = &r.prefix {
-                reserved.push(Reserved {
-                    prefix: prefix.value,
-                    link,
-                    duid,
-                    place: &prefix.place,
-                });
-            }
-        }
-    }
-    one_of_a_kind_per_client(&reserved, findings);
-    for lease in &reserved {
-        reservation_in_reach(lease, file, pools, findings);
-    }
-    reserved.sort_by_key(|lease| (lease.prefix.first, lease.prefix.last(), lease.place.offset));
-    let mut furthest: Option<&Reserved<'_>> = None;
-    for lease in &reserved {
-        if let Some(before) = furthest.filter(|before| before.prefix.last() >= lease.prefix.first) {
-            let problem = format!(
-                "{} is already reserved by {}",
-                show(lease.prefix),
-                before.place.key
-            );
-            findings.fault(lease.place, problem, "reserve a lease for one client only");
-        }
-        if furthest.is_none_or(|before| before.prefix.last() < lease.prefix.last()) {
-            furthest = Some(lease);
-        }
-    }
-}
-
-fn show(prefix: Prefix) -> String {
-    match prefix.len {
-        128 => Ipv6Addr::from_bits(prefix.first).to_string(),
-        _ => prefix.to_string(),
-    }
-}
-
-fn one_of_a_kind_per_client(reserved: &[Reserved<'_>], findings: &mut Findings) {
-    let mut clients = BTreeMap::new();
-    for lease in reserved {
-        let Some(duid) = lease.duid else { continue };
-        let key = (lease.link, lease.prefix.len == 128, duid);
-        if let Some(first) = clients.insert(key, &lease.place.key) {
-            let problem = format!("this client already has {first} on this link");
-            findings.fault(
-                lease.place,
-                problem,
-                "reserve one address and one prefix for a client",
-            );
-        }
-    }
-}
-
-/// A lease inside a pool belongs to that pool's link and has its length; an address outside of all
-/// pools is at least on its link.
-fn reservation_in_reach(
-    lease: &Reserved<'_>,
-    file: &[file::Link],
-    pools: &[Claim<'_>],
-    findings: &mut Findings,
-) {
-    let (first, last) = (lease.prefix.first, lease.prefix.last());
-    let behind = pools.partition_point(|pool| pool.first <= last);
-    let touched = pools[..behind].last().filter(|pool| pool.last >= first);
-    if let Some(pool) = touched {
-        if pool.link != lease.link {
-            let other = name(&file[pool.link]);
-            let problem = format!("lies in pool {} of link \"{other}\"", pool.text);
-            findings.fault(
-                lease.place,
-                problem,
-                "reserve it in that link, or choose another",
-            );
-        } else if pool.unit_len != lease.prefix.len {
-            let problem = format!("lies in pool {} but is no /{}", pool.text, pool.unit_len);
-            let remedy = "reserve one of the pool's own leases, or something outside of it";
-            findings.fault(lease.place, problem, remedy);
-        }
-        return;
-    }
-    let link = &file[lease.link];
-    let reach = link
-        .link_addresses
-        .as_ref()
-        .map_or(&[][..], |list| &list.value);
-    let reached = reach.iter().any(|prefix| prefix.value.contains(first));
-    if lease.prefix.len == 128 && !reach.is_empty() && !reached {
-        let problem = format!("{} is not on link \"{}\"", show(lease.prefix), name(link));
-        let remedy = "choose one inside its link-addresses or pools; clients could not use it";
-        findings.fault(lease.place, problem, remedy);
     }
 }

@@ -12,6 +12,7 @@ pub mod model;
 mod network;
 mod options;
 mod read;
+mod reservations;
 #[cfg(test)]
 mod tests;
 pub mod value;
@@ -21,11 +22,11 @@ use std::path::{Path, PathBuf};
 pub use check::{CONTROL_SOCKET, STATE_DIR};
 pub use fault::{Findings, Located, Place, Report, Severity};
 pub use model::{
-    Config, Failover, Idle, Interface, Io, Lifetimes, Link, Pool, Reservation, Role,
-    VerifyChecksums, WithoutPartner,
+    Config, Failover, Idle, Interface, Io, Lifetimes, Link, Pool, Role, VerifyChecksums,
+    WithoutPartner,
 };
 
-/// Reads and checks a config file; `cores` are those that the process may run on.
+/// Reads and checks a config file, and the reservations file that it names; `cores` are those that the process may run on.
 ///
 /// # Errors
 /// Every fault found, with the warnings; or the one reason why the file cannot be read.
@@ -34,18 +35,37 @@ pub fn load(path: &Path, cores: &[usize]) -> Result<(Config, Report), Report> {
     parse(&file, &read(path)?, cores)
 }
 
-/// As [`load`], of a text that is at hand; `file` is the name shown in findings.
+/// As [`load`], of a config's text that is at hand; `file` is the name shown in findings.
 ///
 /// # Errors
 /// As [`load`].
 pub fn parse(file: &str, text: &str, cores: &[usize]) -> Result<(Config, Report), Report> {
     let mut findings = Findings::default();
-    let config =
-        file::File::read(text, &mut findings).map(|read| check::check(&read, cores, &mut findings));
-    let report = findings.locate(file, text);
+    let config = file::File::read(text, &mut findings).map(|read| {
+        let lines = open_reservations(&read, &mut findings);
+        check::check(text, &read, cores, lines, &mut findings)
+    });
+    let mut report = findings.locate(file, text);
     match config {
-        Some(config) if report.faults() == 0 => Ok((config, report)),
-        _ => Err(report),
+        Some((config, faults)) if faults.is_empty() && report.faults() == 0 => Ok((config, report)),
+        Some((_, faults)) => {
+            report.0.extend(faults);
+            Err(report)
+        }
+        None => Err(report),
+    }
+}
+
+fn open_reservations(file: &file::File, findings: &mut Findings) -> Option<reservations::Lines> {
+    let path = file.reservations.file.as_ref()?;
+    match reservations::Lines::open(&path.value) {
+        Ok(lines) => Some(lines),
+        Err(error) => {
+            let problem = format!("{} cannot be read: {error}", path.value.display());
+            let remedy = "check the path and its permissions, or remove the key";
+            findings.fault(&path.place, problem, remedy);
+            None
+        }
     }
 }
 

@@ -2,9 +2,10 @@
 //!
 //! Made only by [`super::load`] and [`super::parse`], so a value that exists is one that may be served.
 
-use engine::{ClassSpec, OptionValues};
+use engine::{ClassSpec, OptionValues, ReservationTable};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
+use std::sync::Arc;
 use wire::{IaKind, OptionCode};
 
 use super::value::{Prefix, Secs};
@@ -13,6 +14,8 @@ use crate::partner::tls::TlsFiles;
 /// A configuration without faults.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Config {
+    /// The text that it was read from.
+    pub text: Arc<str>,
     /// Where journal, snapshots and the server's identity are kept.
     pub state_dir: PathBuf,
     /// The server DUID, if the file fixes it; else the one kept in `state_dir`.
@@ -49,6 +52,10 @@ pub struct Config {
     pub classes: Vec<ClassSpec>,
     /// The links, in the order of the file.
     pub links: Vec<Link>,
+    /// What is reserved on them, by the config and by the reservations file.
+    pub reservations: Arc<ReservationTable>,
+    /// The reservations file, if there is one.
+    pub reservations_file: Option<PathBuf>,
     /// The failover relationships, in the order of the file.
     pub failover: Vec<Failover>,
     /// The control socket.
@@ -144,8 +151,6 @@ pub struct Link {
     pub options: OptionValues,
     /// Address and prefix pools, in the order of the file, addresses first.
     pub pools: Vec<Pool>,
-    /// Leases kept for one client each.
-    pub reservations: Vec<Reservation>,
 }
 
 /// One `[[link.address-pool]]` or `[[link.prefix-pool]]`.
@@ -179,19 +184,6 @@ impl Pool {
         let unit = 1u128 << (128 - u32::from(self.unit_len));
         self.first + (self.count - 1) * unit + (unit - 1)
     }
-}
-
-/// One `[[link.reservation]]`; at least one of address and prefix.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reservation {
-    /// The client.
-    pub duid: Box<[u8]>,
-    /// Its address.
-    pub address: Option<Ipv6Addr>,
-    /// Its delegated prefix.
-    pub prefix: Option<Prefix>,
-    /// Lifetimes of these leases.
-    pub lifetimes: Lifetimes,
 }
 
 /// One `[[failover]]`: a relationship with another server (RFC 8156 §3).

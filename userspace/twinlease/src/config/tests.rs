@@ -161,7 +161,8 @@ fn the_commented_example_has_no_finding() {
     assert_eq!((link.name.as_str(), link.interface), ("bng-1", Some(0)));
     assert_eq!(link.pools[0].count, 1 << 64);
     assert_eq!((link.pools[1].count, link.pools[1].unit_len), (1 << 16, 56));
-    assert_eq!(link.reservations[0].duid[..4], [0, 3, 0, 1]);
+    let reserved = config.reservations.iter().next().expect("a reservation");
+    assert_eq!(reserved.key.id()[..4], [0, 3, 0, 1]);
     assert_eq!(link.lifetimes.valid, Secs(345_600));
     config.model(&[0, 4, 1, 2], [7; 16]).unwrap();
 }

@@ -177,13 +177,18 @@ impl FromToml for Secs {
         "a duration such as \"90s\", \"30m\", \"1h\", \"3d\" or \"infinite\"";
 
     fn from_toml(value: &DeValue<'_>) -> Result<Self, Wrong> {
-        text::<Self>(value, |text| match parse_secs(text) {
-            Some(secs) => Ok(secs),
-            None => wrong(
-                format!("\"{text}\" is not a duration"),
-                format!("write {}", Self::EXPECTED),
-            ),
-        })
+        text::<Self>(value, parse_duration)
+    }
+}
+
+/// Reads a duration.
+pub(super) fn parse_duration(text: &str) -> Result<Secs, Wrong> {
+    match parse_secs(text) {
+        Some(secs) => Ok(secs),
+        None => wrong(
+            format!("\"{text}\" is not a duration"),
+            format!("write {}", Secs::EXPECTED),
+        ),
     }
 }
 
@@ -220,7 +225,8 @@ impl FromToml for Ipv6Addr {
     }
 }
 
-fn parse_address(text: &str) -> Result<Ipv6Addr, Wrong> {
+/// Reads an IPv6 address.
+pub(super) fn parse_address(text: &str) -> Result<Ipv6Addr, Wrong> {
     match text.trim().parse::<Ipv6Addr>() {
         Ok(address) => Ok(address),
         Err(_) => wrong(
@@ -280,7 +286,8 @@ impl FromToml for Prefix {
     }
 }
 
-fn parse_prefix(text: &str) -> Result<Prefix, Wrong> {
+/// Reads a prefix.
+pub(super) fn parse_prefix(text: &str) -> Result<Prefix, Wrong> {
     let split = text.split_once('/').and_then(|(address, len)| {
         let address: Ipv6Addr = address.parse().ok()?;
         let len: u8 = len.parse().ok().filter(|len| *len <= 128)?;
@@ -412,14 +419,9 @@ impl<const MIN: usize, const MAX: usize> FromToml for Octets<MIN, MAX> {
 
     fn from_toml(value: &DeValue<'_>) -> Result<Self, Wrong> {
         text::<Self>(value, |text| {
-            let Some(octets) = parse_hex(text) else {
-                return wrong(
-                    format!("\"{text}\" is not hexadecimal"),
-                    format!("write {}", Self::EXPECTED),
-                );
-            };
+            let octets = parse_octets(text)?;
             if (MIN..=MAX).contains(&octets.len()) {
-                return Ok(Self(octets.into()));
+                return Ok(Self(octets));
             }
             let bounds = match MIN == MAX {
                 true => format!("{MIN}"),
@@ -430,6 +432,52 @@ impl<const MIN: usize, const MAX: usize> FromToml for Octets<MIN, MAX> {
                 format!("write {bounds} octets in hexadecimal"),
             )
         })
+    }
+}
+
+/// Reads octets in hexadecimal, of whatever number.
+pub(super) fn parse_octets(text: &str) -> Result<Box<[u8]>, Wrong> {
+    match parse_hex(text) {
+        Some(octets) => Ok(octets.into()),
+        None => wrong(
+            format!("\"{text}\" is not hexadecimal"),
+            format!("write {}", DuidOctets::EXPECTED),
+        ),
+    }
+}
+
+/// A client's link-layer address; six octets for Ethernet.
+pub type LinkLayerOctets = Octets<1, 32>;
+
+/// What a relay calls a line or a subscriber: octets that are mostly text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Identity(pub Box<[u8]>);
+
+impl Identity {
+    /// Reads text as its octets, or octets in hexadecimal behind `0x`.
+    pub(super) fn parse(text: &str) -> Result<Self, Wrong> {
+        let octets = match text.strip_prefix("0x") {
+            Some(digits) => parse_hex(digits),
+            None => Some(text.as_bytes().to_vec()),
+        };
+        match octets {
+            Some(octets) if octets.is_empty() => {
+                wrong("is empty", format!("write {}", Self::EXPECTED))
+            }
+            Some(octets) => Ok(Self(octets.into())),
+            None => wrong(
+                format!("\"{text}\" is not hexadecimal behind 0x"),
+                "write two digits for each octet; text that begins so is written in hexadecimal",
+            ),
+        }
+    }
+}
+
+impl FromToml for Identity {
+    const EXPECTED: &'static str = "text in quotes, or octets such as \"0x0a0b\"";
+
+    fn from_toml(value: &DeValue<'_>) -> Result<Self, Wrong> {
+        text::<Self>(value, Self::parse)
     }
 }
 

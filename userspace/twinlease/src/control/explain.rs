@@ -11,7 +11,7 @@ use wire::{
 };
 
 use super::command::KeptDecision;
-use super::view::{Moment, OUTSIDE, hex, range_of};
+use super::view::{Moment, OUTSIDE, hex, range_of, reserved_by};
 use crate::worker::WorkerDrop;
 
 /// Octets of the fixed fields of a relay message (RFC 9915 §9).
@@ -202,8 +202,10 @@ fn passed_over(served: &ServedPool, model: &Model, membership: Membership) -> Op
 
 /// Where a lease comes from, by the config in force now.
 fn source(lease: Lease, model: &Model) -> String {
+    if let Some(reserved) = reserved_by(lease, model) {
+        return format!("a reservation {reserved}");
+    }
     match model.pool_of(lease) {
-        Some(served) if served.pool().is_reserved(lease) => "a reservation".to_owned(),
         Some(served) => format!("pool {}", range_of(served.pool().spec())),
         None => OUTSIDE.to_owned(),
     }

@@ -227,12 +227,14 @@ pub fn lease_details(lease: &BindingView) -> String {
         ("iaid", format!("{:08x} ({})", lease.iaid, lease.iaid)),
         ("link", lease.link.clone()),
         ("pool", lease.pool.clone()),
+        ("reserved", lease.reserved.clone()),
         ("preferred", lifetime(lease.preferred_secs)),
         ("valid", lifetime(lease.valid_secs)),
         ("cltt", moment(&lease.cltt)),
         ("status since", moment(&lease.status_since)),
         ("expires", moment(&lease.expires)),
     ];
+    lines.retain(|(_, value)| !value.is_empty());
     if let Some(partner) = &lease.partner {
         let acked = if partner.unacked { "no" } else { "yes" };
         lines.push(("acked", acked.into()));

@@ -77,7 +77,8 @@ pub async fn serve(
         .route("/v1/status", get(status))
         .route("/v1/why", get(why::why))
         .route("/v1/reconfigure", post(reconfigure::reconfigure))
-        .route("/v1/reload", post(reload::reload))
+        .route("/v1/reload", post(reload::config))
+        .route("/v1/reload/reservations", post(reload::reservations))
         .route("/v1/failover", get(failover::list))
         .route(
             "/v1/failover/{name}/partner-down",

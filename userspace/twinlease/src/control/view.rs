@@ -37,6 +37,9 @@ pub struct BindingView {
     /// The range of the pool the lease is drawn from, or [`OUTSIDE`].
     #[serde(default)]
     pub pool: String,
+    /// By which key, and on which link, the lease is reserved; absent if it is not.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reserved: String,
     /// Binding-status in the words of RFC 8156 §7.2: `active`, `expired`, `released`,
     /// `pending-free`, `free`, `free-backup`, `abandoned`, `reset`.
     pub status: String,
@@ -114,6 +117,7 @@ impl BindingView {
             iaid: binding.iaid.0,
             link: link.map_or_else(|| key_word(binding.link), |link| link.name().into()),
             pool: pool.map_or_else(|| OUTSIDE.into(), |served| range_of(served.pool().spec())),
+            reserved: reserved_by(binding.lease, model).unwrap_or_default(),
             status: status_word(binding.status).into(),
             preferred_secs: binding.preferred_secs,
             valid_secs: binding.valid_secs,
@@ -152,6 +156,12 @@ impl From<AbsTime> for Moment {
             secs_since_2000: time.0,
         }
     }
+}
+
+/// By which key, and on which link, a lease is reserved.
+pub fn reserved_by(lease: Lease, model: &Model) -> Option<String> {
+    let reserved = model.reservation_table().of_lease(lease)?;
+    Some(format!("by {} on link {}", reserved.key, reserved.link))
 }
 
 /// `address` or `prefix`.

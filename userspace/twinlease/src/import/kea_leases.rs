@@ -127,6 +127,7 @@ impl KeaColumns {
             // As the links of an imported config are named, if the lease's place does not say.
             link: format!("subnet-{subnet}"),
             pool: String::new(),
+            reserved: String::new(),
             status: status_word(status).into(),
             preferred_secs: secs(self.pref_lifetime, "pref_lifetime")?.min(valid_secs),
             valid_secs,

@@ -172,6 +172,7 @@ async fn an_export_comes_back_in_both_formats() {
         iaid: 7,
         link: "subnet-7".into(),
         pool: String::new(),
+        reserved: String::new(),
         status: "active".into(),
         preferred_secs: 10,
         valid_secs: u32::MAX,

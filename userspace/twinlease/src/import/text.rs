@@ -91,6 +91,7 @@ fn view(record: &StringRecord) -> Result<BindingView, String> {
         iaid: number(3)?,
         link: text(4),
         pool: String::new(),
+        reserved: String::new(),
         status: text(5),
         preferred_secs: number(6)?,
         valid_secs: number(7)?,

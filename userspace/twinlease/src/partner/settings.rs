@@ -3,10 +3,11 @@
 use super::tls::{Identity, TlsError};
 use super::{Partner, Security, Timing};
 use crate::config::model::{self, Config};
-use engine::Model;
+use engine::{Model, ReservationKey};
 use failover::ConfigDigest;
 use failover::balance::PrefixShare;
-use lease::{Lease, Role};
+use lease::{LinkKey, Role};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -75,10 +76,13 @@ fn longest_valid_secs(failover: &model::Failover, config: &Config) -> u32 {
     let links = failover.links.iter().map(|link| &config.links[*link]);
     let all = links.flat_map(|link| {
         let pools = link.pools.iter().map(|pool| pool.lifetimes);
-        let reservations = link.reservations.iter().map(|r| r.lifetimes);
-        pools.chain(reservations).chain([link.lifetimes])
+        pools.chain([link.lifetimes])
     });
-    all.map(|lifetimes| lifetimes.valid.0).max().unwrap_or(0)
+    // Those of other links' reservations count as well: it is a bound.
+    let reserved = config.reservations.iter();
+    let reserved = reserved.filter_map(|r| Some(r.lifetimes?.valid_secs));
+    let all = all.map(|lifetimes| lifetimes.valid.0).chain(reserved);
+    all.max().unwrap_or(0)
 }
 
 fn digest(failover: &model::Failover, config: &Config, model: &Model) -> ConfigDigest {
@@ -86,19 +90,20 @@ fn digest(failover: &model::Failover, config: &Config, model: &Model) -> ConfigD
     for &index in &failover.links {
         let key = model.links()[index].key();
         digest.add_link(key);
-        for reservation in &config.links[index].reservations {
-            let address = reservation.address.map(Lease::address);
-            let prefix = reservation.prefix.map(|prefix| Lease {
-                addr: prefix.first,
-                len: prefix.len,
-            });
-            for lease in address.into_iter().chain(prefix) {
-                digest.add_reservation(key, lease, &reservation.duid);
-            }
-        }
         let pools = model.pools().iter();
         for served in pools.filter(|served| served.link().index() == index) {
             digest.add_pool(key, served.pool().spec());
+        }
+    }
+    let links = failover.links.iter().map(|index| &model.links()[*index]);
+    let keys: BTreeMap<&str, LinkKey> = links.map(|link| (link.name(), link.key())).collect();
+    for reserved in config.reservations.iter() {
+        let Some(link) = keys.get(reserved.link) else {
+            continue;
+        };
+        match reserved.key {
+            ReservationKey::Duid(duid) => digest.add_reservation(*link, reserved.lease, duid),
+            key => digest.add_reservation(*link, reserved.lease, key.to_string().as_bytes()),
         }
     }
     digest

@@ -1,11 +1,11 @@
 //! Checks relationships: each alone, against the links, and against each other.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use engine::ClassSpec;
+use engine::{ClassSpec, ReservationTable};
 use lease::pool::DENSE_POSITIONS_MAX;
 use wire::IaKind;
 
@@ -34,6 +34,7 @@ pub fn check(
     file: &[Table],
     links: &[Link],
     classes: &[ClassSpec],
+    reservations: &ReservationTable,
     findings: &mut Findings,
 ) -> Vec<Failover> {
     names_are_unique(file, findings);
@@ -52,6 +53,7 @@ pub fn check(
             shareable(&what, Secs(valid), &table.place, findings);
         }
     }
+    reservations_are_servable(&used, links, reservations, findings);
     protected_alike(&relationships, file, findings);
     one_only(file, findings);
     relationships
@@ -281,17 +283,41 @@ fn links_of<'f>(
     indexes
 }
 
+/// Each link's reservations with the same lifetimes are told once.
+fn reservations_are_servable(
+    used: &BTreeMap<usize, &Place>,
+    links: &[Link],
+    reservations: &ReservationTable,
+    findings: &mut Findings,
+) {
+    let names = used.iter().map(|(&index, &place)| {
+        let link = &links[index];
+        (link.name.as_str(), (link, place))
+    });
+    let names: BTreeMap<&str, (&Link, &Place)> = names.collect();
+    if names.is_empty() {
+        return;
+    }
+    let valid = reservations.iter().filter_map(|reserved| {
+        let (link, _) = names.get(reserved.link)?;
+        let own = reserved.lifetimes.map(|own| Secs(own.valid_secs));
+        Some((reserved.link, own.unwrap_or(link.lifetimes.valid)))
+    });
+    let valid: BTreeSet<(&str, Secs)> = valid.collect();
+    for (name, secs) in valid {
+        let (link, place) = names[name];
+        let what = format!("a reservation of link \"{}\"", link.name);
+        shareable(&what, secs, place, findings);
+    }
+}
+
 /// What failover asks of a link's leases.
 fn servable(link: &Link, place: &Place, findings: &mut Findings) {
     let pools = link
         .pools
         .iter()
         .map(|pool| (format!("pool {}", pool.range), pool.lifetimes));
-    let reserved = link
-        .reservations
-        .iter()
-        .map(|r| ("a reservation".to_owned(), r.lifetimes));
-    for (what, lifetimes) in pools.chain(reserved) {
+    for (what, lifetimes) in pools {
         let what = format!("{what} of link \"{}\"", link.name);
         shareable(&what, lifetimes.valid, place, findings);
     }

@@ -135,7 +135,8 @@ fn a_reservation_is_one_that_can_be_kept() {
             "holds multicast addresses",
         ),
         (
-            reservation("address = \"2001:db8:a::1\"").repeat(2),
+            reservation("address = \"2001:db8:a::1\"")
+                + &reservation("address = \"2001:db8:a::2\""),
             "this client already has link[1].reservation[0].address on this link",
         ),
         (

@@ -1,0 +1,135 @@
+//! What is wrong with reservations, in the config or in the file of their own.
+
+use super::{field_of, file};
+use crate::config::fault::{Findings, Located, Place, Severity};
+use lease::Lease;
+
+/// Faults of a file that are told; a file of a million lines can have as many.
+pub const TOLD_MAX: usize = 100;
+
+/// Where a reservation is.
+#[derive(Clone, Copy, Debug)]
+pub enum Source {
+    /// In the config, the one of this number among all.
+    Table(u32),
+    /// In the file, in this line, counted from 1.
+    Line(u32),
+}
+
+/// Collects faults with their places.
+pub struct Faults<'f> {
+    tables: &'f [(usize, &'f file::Reservation)],
+    findings: &'f mut Findings,
+    file: String,
+    lines: Vec<Located>,
+    untold: usize,
+}
+
+impl<'f> Faults<'f> {
+    pub fn new(
+        tables: &'f [(usize, &'f file::Reservation)],
+        findings: &'f mut Findings,
+        file: Option<&str>,
+    ) -> Self {
+        Self {
+            tables,
+            findings,
+            file: file.unwrap_or_default().to_owned(),
+            lines: Vec::new(),
+            untold: 0,
+        }
+    }
+
+    /// Those of the config.
+    pub fn findings(&mut self) -> &mut Findings {
+        self.findings
+    }
+
+    /// A fault of a key of the reservation; "" for all of it.
+    pub fn fault(&mut self, source: Source, key: &str, problem: String, remedy: &str) {
+        match source {
+            Source::Table(number) => {
+                let place = self.table_place(number, key).clone();
+                self.findings.fault(&place, problem, remedy);
+            }
+            Source::Line(line) => self.fault_at(line as usize, 1, key, problem, remedy),
+        }
+    }
+
+    /// A fault at this line and column of the file.
+    pub fn fault_at(
+        &mut self,
+        line: usize,
+        column: usize,
+        key: &str,
+        problem: String,
+        remedy: &str,
+    ) {
+        if self.lines.len() >= TOLD_MAX {
+            self.untold += 1;
+            return;
+        }
+        self.lines.push(Located {
+            severity: Severity::Fault,
+            file: self.file.clone(),
+            line,
+            column,
+            key: key.to_owned(),
+            problem,
+            remedy: remedy.to_owned(),
+        });
+    }
+
+    /// What stands for the source in a table of reservations: those of the config come first, so that
+    /// of two that clash the one in the file is the one at fault.
+    pub fn number(&self, source: Source) -> u32 {
+        match source {
+            Source::Table(number) => number,
+            Source::Line(line) => line.saturating_add(self.tables.len() as u32),
+        }
+    }
+
+    /// The source that a number stands for.
+    pub fn source(&self, number: u32) -> Source {
+        match number.checked_sub(self.tables.len() as u32) {
+            None => Source::Table(number),
+            Some(line) => Source::Line(line),
+        }
+    }
+
+    /// The source of a lease in words.
+    pub fn place(&self, number: u32, lease: Lease) -> String {
+        match self.source(number) {
+            Source::Table(number) => self.table_place(number, field_of(lease)).key.clone(),
+            Source::Line(line) => format!("line {line}"),
+        }
+    }
+
+    /// The faults of the file in the order of its lines.
+    pub fn of_lines(self) -> Vec<Located> {
+        let mut lines = self.lines;
+        lines.sort_by_key(|fault| (fault.line, fault.column));
+        if self.untold > 0 {
+            lines.push(Located {
+                severity: Severity::Fault,
+                file: self.file,
+                line: lines.last().map_or(1, |last| last.line),
+                column: 1,
+                key: String::new(),
+                problem: format!("{} more faults", self.untold),
+                remedy: "correct those above first".into(),
+            });
+        }
+        lines
+    }
+
+    fn table_place(&self, number: u32, key: &str) -> &Place {
+        let (_, table) = self.tables[number as usize];
+        let place = match key {
+            "address" => table.address.as_ref().map(|address| &address.place),
+            "prefix" => table.prefix.as_ref().map(|prefix| &prefix.place),
+            _ => None,
+        };
+        place.unwrap_or(&table.place)
+    }
+}

@@ -1,0 +1,283 @@
+use super::super::{Report, parse};
+use crate::config::Config;
+use engine::{Lifetimes, ReservationKey, ReservedLease};
+use lease::Lease;
+use std::fmt::Write as _;
+use std::net::Ipv6Addr;
+
+/// A link with pools behind relays, and one with neither pools nor reservations.
+const CONFIG: &str = r#"[[interface]]
+name = "eth0"
+[[link]]
+name = "a"
+link-addresses = ["2001:db8:a::/64"]
+[[link.address-pool]]
+range = "2001:db8:a::1000-2001:db8:a::1fff"
+[[link.prefix-pool]]
+prefix = "2001:db8:8000::/40"
+delegated-length = 56
+[[link]]
+name = "b"
+link-addresses = ["2001:db8:b::/64"]
+[[link.address-pool]]
+range = "2001:db8:b::/64"
+"#;
+
+/// The config with these reservations of its own, and these lines in the file it names.
+fn read(tables: &str, lines: &str) -> (Result<Config, Report>, String) {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), lines).unwrap();
+    let name = file.path().display().to_string();
+    // The tables belong to the first link.
+    let (first, second) = CONFIG.split_once("[[link]]\nname = \"b\"").unwrap();
+    let text =
+        format!("{first}{tables}[[link]]\nname = \"b\"{second}[reservations]\nfile = \"{name}\"\n");
+    (parse("t.toml", &text, &[0]).map(|(config, _)| config), name)
+}
+
+fn taken(tables: &str, lines: &str) -> Config {
+    read(tables, lines)
+        .0
+        .unwrap_or_else(|report| panic!("{report}"))
+}
+
+/// What is said of the file, its name left out.
+fn told(tables: &str, lines: &str) -> Vec<String> {
+    let (config, name) = read(tables, lines);
+    let report = config.expect_err("a fault").to_string();
+    report
+        .lines()
+        .map(|line| line.replace(&name, "F"))
+        .collect()
+}
+
+fn table(key: &str) -> String {
+    format!("[[link.reservation]]\n{key}\naddress = \"2001:db8:a::1001\"\n")
+}
+
+fn lease(text: &str, len: u8) -> Lease {
+    Lease {
+        addr: text.parse::<Ipv6Addr>().unwrap().to_bits(),
+        len,
+    }
+}
+
+#[test]
+fn every_key_reads_the_same_in_the_config_and_in_the_file() {
+    let enterprise = Some(3_561);
+    for (keys, key) in [
+        (
+            &[("duid", "\"00:03:00:01:ab\"")][..],
+            ReservationKey::Duid(&[0, 3, 0, 1, 0xab]),
+        ),
+        (
+            &[("link-layer-address", "\"52:54:00:12:34:56\"")],
+            ReservationKey::LinkLayerAddress(&[0x52, 0x54, 0, 0x12, 0x34, 0x56]),
+        ),
+        (
+            &[("remote-id", "\"line 7\"")],
+            ReservationKey::RemoteId {
+                enterprise: None,
+                id: b"line 7",
+            },
+        ),
+        (
+            &[("remote-id", "\"0x00ff\""), ("enterprise-number", "3561")],
+            ReservationKey::RemoteId {
+                enterprise,
+                id: &[0, 0xff],
+            },
+        ),
+        (
+            &[("interface-id", "\"eth 1/1:100.7\"")],
+            ReservationKey::InterfaceId(b"eth 1/1:100.7"),
+        ),
+        (
+            &[("subscriber-id", "\"M\u{fc}ller\"")],
+            ReservationKey::SubscriberId("M\u{fc}ller".as_bytes()),
+        ),
+    ] {
+        let (mut toml, mut json) = (String::new(), String::new());
+        for (name, value) in keys {
+            writeln!(toml, "{name} = {value}").unwrap();
+            write!(json, ",\"{name}\":{value}").unwrap();
+        }
+        let line = format!("{{\"link\":\"a\",\"address\":\"2001:db8:a::1001\"{json}}}");
+        let expected = ReservedLease {
+            link: "a",
+            key,
+            lease: lease("2001:db8:a::1001", 128),
+            lifetimes: None,
+        };
+        for config in [taken(&table(&toml), ""), taken("", &line)] {
+            let found: Vec<_> = config.reservations.iter().collect();
+            assert_eq!(found, [expected], "{toml}");
+            config.model(&[0, 4, 1, 2], [7; 16]).unwrap();
+        }
+    }
+}
+
+#[test]
+fn a_line_reserves_an_address_and_a_prefix_with_lifetimes_of_their_own() {
+    let config = taken(
+        "",
+        "\n{\"link\":\"a\",\"interface-id\":\"p\",\"address\":\"2001:db8:a::1\",\
+         \"prefix\":\"2001:db8:7000::/48\",\"lifetimes\":{\"valid\":\"10d\"}}\r\n  \n\
+         {\"link\":\"b\",\"interface-id\":\"p\",\"address\":\"2001:db8:b::2\"}",
+    );
+    let lifetimes = Some(Lifetimes {
+        preferred_secs: 259_200,
+        valid_secs: 864_000,
+    });
+    let found: Vec<_> = config.reservations.iter().collect();
+    let found: Vec<_> = found
+        .iter()
+        .map(|r| (r.link, r.lease, r.lifetimes))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            ("a", lease("2001:db8:a::1", 128), lifetimes),
+            ("b", lease("2001:db8:b::2", 128), None),
+            ("a", lease("2001:db8:7000::", 48), lifetimes),
+        ]
+    );
+}
+
+#[test]
+fn the_sample_beside_the_commented_example_is_taken() {
+    const EXAMPLE: &str = include_str!("../../../etc/twinlease.toml");
+    let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/etc/reservations.jsonl");
+    let text = EXAMPLE
+        .replace("# [reservations]", "[reservations]")
+        .replace(
+            "# file = \"/etc/twinlease/reservations.jsonl\"",
+            &format!("file = {sample:?}"),
+        );
+    let (config, report) = parse("t.toml", &text, &[0, 1, 2, 3]).expect("no fault");
+    assert_eq!(report.to_string(), "");
+    assert_eq!(config.reservations.len(), 2 + 8);
+}
+
+#[test]
+fn a_reservation_has_one_key() {
+    let refused = |keys: &str| told(&table(keys), "").join("\n");
+    for (keys, said) in [
+        (
+            "",
+            "t.toml:11:1: error: link[0].reservation[0]: does not say whose it is; add duid, ",
+        ),
+        (
+            "duid = \"00:03:01\"\nremote-id = \"r\"",
+            "link[0].reservation[0]: is keyed by duid and by remote-id; keep one of them",
+        ),
+        (
+            "duid = \"00:03:01\"\nenterprise-number = 1",
+            "numbers the remote-id, and there is none; remove it",
+        ),
+        (
+            "remote-id = \"0xabc\"",
+            "\"0xabc\" is not hexadecimal behind 0x",
+        ),
+        (
+            "interface-id = \"\"",
+            "is empty; write text in quotes, or octets",
+        ),
+        ("link-layer-address = \"x\"", "\"x\" is not hexadecimal"),
+    ] {
+        let told = refused(keys);
+        assert!(told.contains(said), "{keys}: {told}");
+        assert_eq!(told.lines().count(), 1, "{keys}: {told}");
+    }
+    let long = format!("interface-id = \"{}\"", "x".repeat(256));
+    assert!(refused(&long).contains("has 256 octets; write 1 to 255"));
+}
+
+#[test]
+fn faults_of_the_file_are_told_with_line_and_remedy() {
+    let lines = [
+        r#"{"link":"a","remote-id":"1","address":"2001:db8:a::1001"}"#,
+        r#"{"link":"c","remote-id":"2","address":"2001:db8:a::1002"}"#,
+        r#"{"link":"a","remote-id":"3","address":"2001:db8:b::1"}"#,
+        r#"{"link":"a","remote-id":"4","address":"2001:db8:c::1"}"#,
+        r#"{"link":"a","remote-id":"5","prefix":"2001:db8:8000::/60"}"#,
+        r#"{"link":"a","remote-id":"6"}"#,
+        r#"{"link":"a","address":"2001:db8:a::1001","remote":"7"}"#,
+        r#"{"link":"a","remote-id":"8","address":"2001:db8:a::1001"}"#,
+        r#"{"link":"a","remote-id":"1","address":"2001:db8:a::1009"}"#,
+        r#"{"link":"a","remote-id":"10","address":"2001:db8:a::1x"}"#,
+        r#"{"link":"a","remote-id":"11","prefix":"2001:db8:7000::/48","lifetimes":{"valid":"1d"}}"#,
+        r#"{"link":"a","duid":"00","remote-id":"12","prefix":"2001:db8:7001::/48"}"#,
+        r#"not JSON"#,
+    ];
+    let told = told(
+        &table("duid = \"00:03:01\"").replace("1001", "1008"),
+        &lines.join("\n"),
+    );
+    let expected = [
+        "F:2:1: error: link: no link has the name \"c\"; name one of the config's links",
+        "F:3:1: error: address: lies in pool 2001:db8:b::/64 of link \"b\"; reserve it in",
+        "F:4:1: error: address: 2001:db8:c::1 is not on link \"a\"; choose one inside",
+        "F:5:1: error: prefix: lies in pool 2001:db8:8000::/40 but is no /56; reserve one",
+        "F:6:1: error: reserves nothing; add \"address\" or \"prefix\"",
+        "F:7:49: error: not a reservation in JSON: unknown field `remote`, expected one of `link`,",
+        "F:8:1: error: address: 2001:db8:a::1001 is already reserved by line 1; reserve a lease",
+        "F:9:1: error: address: this client already has line 1 on this link; reserve one address",
+        "F:10:1: error: address: \"2001:db8:a::1x\" is not an IPv6 address; write",
+        "F:11:1: error: lifetimes: a preferred lifetime of 3d and a valid one of 1d cannot be;",
+        "F:12:1: error: remote-id: is keyed by duid and by remote-id; keep one of them",
+        "F:13:2: error: not a reservation in JSON: expected ident; write one object a line,",
+    ];
+    for (told, expected) in told.iter().zip(expected) {
+        assert!(told.starts_with(expected), "{told}\nnot\n{expected}");
+    }
+    assert_eq!(told.len(), expected.len(), "{told:#?}");
+}
+
+#[test]
+fn what_the_config_reserves_already_is_the_fault_of_the_file() {
+    let own = table("duid = \"00:03:01\"");
+    assert_eq!(
+        told(
+            &own,
+            r#"{"link":"a","remote-id":"1","address":"2001:db8:a::1001"}"#
+        ),
+        [
+            "F:1:1: error: address: 2001:db8:a::1001 is already reserved by \
+          link[0].reservation[0].address; reserve a lease for one client only"
+        ]
+    );
+    assert_eq!(
+        told(
+            &own,
+            r#"{"link":"a","duid":"00:03:01","address":"2001:db8:a::1002"}"#
+        ),
+        [
+            "F:1:1: error: address: this client already has link[0].reservation[0].address on this \
+          link; reserve one address and one prefix for a client"
+        ]
+    );
+}
+
+#[test]
+fn of_very_many_faults_some_are_told_and_the_others_counted() {
+    let told = told("", &"{}\n".repeat(1_000));
+    assert_eq!(told.len(), 101);
+    assert!(told[0].starts_with("F:1:2: error: not a reservation in JSON: missing field `link`"));
+    assert_eq!(
+        told[100],
+        "F:100:1: error: 900 more faults; correct those above first"
+    );
+}
+
+#[test]
+fn a_file_that_cannot_be_read_is_a_fault_of_the_key() {
+    let text = format!("{CONFIG}[reservations]\nfile = \"/nowhere/at.all\"\n");
+    let told = parse("t.toml", &text, &[0])
+        .expect_err("no such file")
+        .to_string();
+    let said = "t.toml:17:8: error: reservations.file: /nowhere/at.all cannot be read: ";
+    assert!(told.starts_with(said), "{told}");
+    let long = format!("{{\"link\":\"{}\"}}", "x".repeat(70_000));
+    assert!(self::told("", &long)[0].starts_with("F:1:1: error: is longer than 65536 octets"));
+}
