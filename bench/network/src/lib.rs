@@ -318,7 +318,7 @@ impl Server {
             }
             batch.look_ahead(model, |id| shards.get(usize::from(id.0)));
             for (parsed, frame) in batch.messages().iter().zip(frames) {
-                let shard = &mut shards[usize::from(parsed.shard().0)];
+                let shard = &mut shards[usize::from(parsed.shard(model).0)];
                 let outcome = engine::answer(&context, shard, parsed, frame, &mut emit);
                 answered += usize::from(matches!(outcome, Outcome::Reply { .. }));
             }

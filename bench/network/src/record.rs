@@ -9,6 +9,7 @@ pub fn record(duid: Duid<'_>, number: u64) -> BindingRecord<'_> {
         duid,
         kind: IaKind::Na,
         iaid: Iaid(1),
+        subscriber: None,
         lease: Lease {
             addr: u128::from(number),
             len: 128,

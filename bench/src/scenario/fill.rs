@@ -108,6 +108,7 @@ fn push(
             duid,
             kind: IaKind::Na,
             iaid: Iaid(numbering.iaid(client)),
+            subscriber: None,
             lease: Lease {
                 addr: address,
                 len: 128,

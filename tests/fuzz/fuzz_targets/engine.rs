@@ -144,7 +144,7 @@ impl Server {
         let Ok(parsed) = parse(&ingress) else {
             return;
         };
-        let id = parsed.shard();
+        let id = parsed.shard(&self.model);
         let shard = self.shards.entry(id.0).or_insert_with(|| Shard::new(id, 7));
         let context = Context::alone(&self.model, self.now);
         let (pending, handover) = (&mut self.pending, &mut self.handover);

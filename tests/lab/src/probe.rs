@@ -6,7 +6,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::message::{Client, Message, code, kind, relay_forward, relay_reply};
+use crate::message::{
+    Client, Message, Options, code, kind, relay_forward, relay_reply, write_options,
+};
 use crate::namespace::Namespace;
 use crate::wait::interrupted;
 
@@ -26,6 +28,8 @@ pub struct Probe {
     server: SocketAddrV6,
     /// The link-address if it speaks as a relay.
     link: Option<Ipv6Addr>,
+    /// What it adds as a relay behind the Relay Message.
+    line: Options,
 }
 
 impl Probe {
@@ -70,7 +74,13 @@ impl Probe {
             socket,
             server,
             link,
+            line: Options::new(),
         })
+    }
+
+    /// As a relay adds these options from now on: what it knows of the client's line.
+    pub fn set_line(&mut self, options: Options) {
+        self.line = options;
     }
 
     /// Sends any bytes to the server.
@@ -94,7 +104,9 @@ impl Probe {
             None => self.send_bytes(&bytes),
             Some(link) => {
                 let peer = peer_of(message);
-                self.send_bytes(&relay_forward(link, peer, INTERFACE_ID, &bytes))
+                let mut forward = relay_forward(link, peer, INTERFACE_ID, &bytes);
+                write_options(&self.line, &mut forward);
+                self.send_bytes(&forward)
             }
         }
     }

@@ -29,3 +29,5 @@ mod reload;
 mod restart;
 /// One relay's packets spread over two workers by the XDP program.
 mod steering;
+/// Leases of a line, whatever device is on it.
+mod subscribers;

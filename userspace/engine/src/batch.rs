@@ -6,7 +6,7 @@ use crate::model::Model;
 use crate::policy::named;
 use arrayvec::ArrayVec;
 use lease::Shard;
-use wire::{Ia, IaKey, ShardId};
+use wire::{Ia, IaKey, Iaid, ShardId};
 
 /// Messages in a batch: enough that their cache misses fill the processor's queues, few enough
 /// that what they bring in stays in the first cache until it is used.
@@ -64,14 +64,20 @@ impl<'a> Batch<'a> {
     pub fn look_ahead<'s>(&self, model: &Model, shard: impl Fn(ShardId) -> Option<&'s Shard>) {
         let mut seen = ArrayVec::<_, { BATCH_MAX * IAS_AHEAD }>::new();
         for message in &self.messages {
-            let Some((duid, shard)) = message.client_id().zip(shard(message.shard())) else {
+            let Some((duid, shard)) = message.client_id().zip(shard(message.shard(model))) else {
                 continue;
             };
+            let subscriber = message.subscriber(model).ok().flatten();
             for ia in message.index.ias.iter().take(IAS_AHEAD) {
+                let (duid, iaid) = match &subscriber {
+                    // The first of its kind, which is the only one most of the time.
+                    Some(subscriber) => (subscriber.duid(), Iaid(0)),
+                    None => (duid, ia.iaid),
+                };
                 let key = IaKey {
                     duid,
                     kind: ia.kind,
-                    iaid: ia.iaid,
+                    iaid,
                 };
                 let lease = named(ia).next();
                 seen.push((shard, shard.look_ahead(&key, lease)));

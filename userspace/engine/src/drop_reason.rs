@@ -59,6 +59,12 @@ drop_reasons! {
     Unicast = "unicast",
     /// No Client Identifier where one is needed (RFC 9915 §16.2, §16.4–§16.9).
     NoClientId = "no-client-id",
+    /// A Client Identifier of type 65535, which no client may use: it stands for subscribers here.
+    ReservedDuid = "reserved-duid",
+    /// The link tells its clients apart by an option of the relays, and no relay has added it.
+    NoClientKey = "no-client-key",
+    /// Another client of the same subscriber has the leases and was heard a moment ago.
+    SubscriberHeld = "subscriber-held",
     /// No Server Identifier where one is needed (RFC 9915 §16.4, §16.6, §16.8, §16.9).
     NoServerId = "no-server-id",
     /// A Server Identifier where none may be (RFC 9915 §16.2, §16.5, §16.7).

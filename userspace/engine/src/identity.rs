@@ -117,7 +117,7 @@ impl<'a> Parsed<'a> {
 }
 
 /// The data of the option in the layer nearest to the client that has it.
-fn nearest<'a>(relays: &[RelayForward<'a>], code: OptionCode) -> Option<&'a [u8]> {
+pub(crate) fn nearest<'a>(relays: &[RelayForward<'a>], code: OptionCode) -> Option<&'a [u8]> {
     let mut layers = relays.iter().rev();
     layers.find_map(|relay| relay.options.find(code).map(|option| option.data))
 }

@@ -74,14 +74,16 @@ impl<'a> Parsed<'a> {
         }
         self.index.read(message).map_err(malformed_reason)?;
         self.shard = match self.index.client_id {
+            Some(client) if client.is_subscriber() => return Err(DropReason::ReservedDuid),
             Some(client) => shard_of(client.octets()),
             None => shard_of(&message.transaction_id),
         };
         Ok(())
     }
 
-    /// The shard that answers: its client's or, without a client, one by the transaction-id.
-    pub fn shard(&self) -> ShardId {
+    /// The shard of its client or, without a client, one by the transaction-id; that which answers
+    /// is [`shard`](Self::shard).
+    pub(crate) fn own_shard(&self) -> ShardId {
         self.shard
     }
 
@@ -235,6 +237,10 @@ mod tests {
             DropReason::OptionLength
         );
         assert_eq!(reason(&[12; 34]), DropReason::NoRelayMessage);
+        assert_eq!(
+            reason(&[1, 1, 2, 3, 0, 1, 0, 4, 0xff, 0xff, 37, 1]),
+            DropReason::ReservedDuid
+        );
     }
 
     #[test]
@@ -253,11 +259,11 @@ mod tests {
 
     #[test]
     fn the_shard_is_the_clients_and_without_one_by_transaction_id() {
-        let anonymous = parse(&datagram(&[11, 1, 2, 3])).unwrap().shard();
+        let anonymous = parse(&datagram(&[11, 1, 2, 3])).unwrap().own_shard();
         assert_eq!(anonymous, shard_of(&[1, 2, 3]));
         let named = parse(&datagram(&[1, 1, 2, 3, 0, 1, 0, 3, 7, 8, 9]))
             .unwrap()
-            .shard();
+            .own_shard();
         assert_eq!(named, shard_of(&[7, 8, 9]));
     }
 

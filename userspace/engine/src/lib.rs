@@ -26,6 +26,7 @@ mod plan;
 mod policy;
 mod relay;
 mod reply;
+mod subscriber;
 mod via;
 
 pub use attributes::Attribute;
@@ -47,3 +48,4 @@ pub use model::{
 pub use operator::{Imported, NotImported, end, foreign_owner, import, take_for_import};
 pub use reconfigure::Rkap;
 pub use recovery::{Adopted, Adopting, adopt, expire, restore, restore_batch};
+pub use subscriber::{Clients, SUBSCRIBER_IAS_MAX};

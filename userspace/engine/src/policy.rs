@@ -15,6 +15,7 @@ use crate::failover;
 use crate::lifetime::Lifetimes;
 use crate::model::{ClassSet, Link, Membership, PoolId, Reservation, Reserved, ServedPool, Who};
 use crate::plan::{Hold, Line, Plan};
+use crate::subscriber::{NO_NUMBER, Place, Subscriber};
 use lease::{BindingId, BindingRecord, BindingStatus, Lease, Leeway, Prefixes, Role, Shard};
 use wire::{Ia, IaAddress, IaKey, IaKind, IaPrefix, OptionCode, StatusCode};
 
@@ -24,6 +25,8 @@ pub(crate) struct Policy<'p> {
     pub(crate) link: &'p Link,
     pub(crate) who: Who<'p>,
     pub(crate) classes: Membership,
+    /// Whose the bindings are, unless they are the client's own.
+    pub(crate) subscriber: Option<&'p Subscriber<'p>>,
     pub(crate) shard: &'p Shard,
     pub(crate) taking: Taking,
 }
@@ -38,12 +41,43 @@ pub(crate) enum Taking {
 }
 
 impl Policy<'_> {
+    /// What the bindings are keyed by that the IA has, or takes over.
     pub(crate) fn key(&self, ia: &Ia<'_>) -> IaKey<'_> {
-        IaKey {
-            duid: self.who.duid,
-            kind: ia.kind,
-            iaid: ia.iaid,
+        match self.subscriber {
+            Some(subscriber) => subscriber.key_of(ia.kind, ia.iaid),
+            None => IaKey {
+                duid: self.who.duid,
+                kind: ia.kind,
+                iaid: ia.iaid,
+            },
         }
+    }
+
+    /// Where the IA stands among the subscriber's.
+    fn place(&self, ia: &Ia<'_>) -> Option<Place> {
+        let subscriber = self.subscriber?;
+        Some(subscriber.place_of(ia.kind, ia.iaid))
+    }
+
+    /// Whether another client of the same subscriber has what this one may have had: it extends
+    /// nothing any more.
+    pub(crate) fn is_superseded(&self, ia: &Ia<'_>) -> bool {
+        matches!(self.place(ia), Some(Place::Others { .. }))
+    }
+
+    /// Ends with lifetimes of 0 what the client names and another one of its subscriber has now;
+    /// NoBinding if it names nothing of that.
+    pub(crate) fn refuse_superseded(&self, ia: &Ia<'_>, plan: &mut Plan) -> Result<(), DropReason> {
+        let key = self.key(ia);
+        for lease in named(ia) {
+            if self.is_held(&key, lease) && !plan.has(lease) {
+                plan.push(self.refusal(lease))?;
+            }
+        }
+        if plan.current().is_empty() {
+            plan.set_status(StatusCode::NO_BINDING);
+        }
+        Ok(())
     }
 
     /// Whether the client has an active binding for the IA, on whichever link.
@@ -56,6 +90,9 @@ impl Policy<'_> {
 
     /// Puts into the plan what the IA has or can get; its status if that is nothing.
     pub(crate) fn assign(&self, ia: &Ia<'_>, plan: &mut Plan) -> Result<(), DropReason> {
+        if matches!(self.place(ia), Some(Place::Others { lately: true, .. })) {
+            return Err(DropReason::SubscriberHeld);
+        }
         if ia.kind == IaKind::Pd && self.change_length(ia, plan)? {
             return Ok(());
         }
@@ -67,7 +104,9 @@ impl Policy<'_> {
     /// length that it has: a client that begins anew with a prefix-length hint gets that length if
     /// there is one, whatever it had before (RFC 8168 §3.2). One that extends what it has keeps it.
     fn change_length(&self, ia: &Ia<'_>, plan: &mut Plan) -> Result<bool, DropReason> {
-        let may_change = self.leeway().may_allocate && self.link.groups(ia.kind) == 1;
+        let may_change = self.leeway().may_allocate
+            && self.link.groups(ia.kind) == 1
+            && self.place(ia) != Some(Place::Missing);
         let Some(wanted) = wanted_len(ia).filter(|_| may_change) else {
             return Ok(false);
         };
@@ -229,7 +268,8 @@ impl Policy<'_> {
     /// One lease from each group of pools that the IA has none of yet, or the status that says
     /// there is none at all.
     fn fill(&self, ia: &Ia<'_>, plan: &mut Plan) -> Result<(), DropReason> {
-        let groups = match self.leeway().may_allocate {
+        let may_allocate = self.leeway().may_allocate && self.place(ia) != Some(Place::Missing);
+        let groups = match may_allocate {
             true => self.link.groups(ia.kind),
             false => 0,
         };
@@ -335,6 +375,9 @@ impl Policy<'_> {
     /// still, nor another IA of this one, and it must not be in quarantine.
     fn reserved(&self, key: &IaKey<'_>, plan: &Plan) -> Option<Line> {
         let model = self.context.model;
+        if key.iaid == NO_NUMBER && self.subscriber.is_some() {
+            return None;
+        }
         let Reserved {
             reservation,
             lifetimes,

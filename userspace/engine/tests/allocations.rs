@@ -142,7 +142,7 @@ impl Server {
             now: self.now,
             leeways: &[],
         };
-        let shard = &mut self.shards[usize::from(parsed.shard().0)];
+        let shard = &mut self.shards[usize::from(parsed.shard(&self.model).0)];
         let outcome = answer(
             &context,
             shard,

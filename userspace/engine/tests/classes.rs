@@ -52,7 +52,7 @@ impl Server {
         let parsed = parse(&ingress)?;
         let context = Context::alone(&self.model, self.now);
         let mut out = vec![0; 1_400];
-        let shard = &mut self.shards[usize::from(parsed.shard().0)];
+        let shard = &mut self.shards[usize::from(parsed.shard(&self.model).0)];
         let mut ended = Vec::new();
         let outcome = answer(&context, shard, &parsed, &mut out, &mut |delta| {
             if let BindingDelta::Remove { lease, .. } = delta {

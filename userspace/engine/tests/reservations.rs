@@ -118,7 +118,7 @@ impl Server {
             now: self.now,
             leeways: leeway.as_slice(),
         };
-        let shard = &mut self.shards[usize::from(parsed.shard().0)];
+        let shard = &mut self.shards[usize::from(parsed.shard(&self.model).0)];
         let pending = &mut self.pending;
         let outcome = answer(&context, shard, &parsed, out, &mut |delta| {
             if let BindingDelta::Remove { lease, .. } = delta {

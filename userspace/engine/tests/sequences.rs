@@ -182,7 +182,7 @@ impl Server {
         let duid = self.duids[step.client];
         let from = self.log.len();
         let mut out = [0; 1_200];
-        let shard = &mut self.shards[usize::from(parsed.shard().0)];
+        let shard = &mut self.shards[usize::from(parsed.shard(&self.model).0)];
         let outcome = answer(&context, shard, &parsed, &mut out, &mut |delta| {
             self.log.push(kept(delta, duid));
         });
@@ -323,6 +323,7 @@ fn kept(delta: &BindingDelta<'_>, duid: &'static [u8]) -> BindingDelta<'static> 
                     duid: Duid::new(duid).unwrap(),
                     kind: record.kind,
                     iaid: record.iaid,
+                    subscriber: None,
                     lease: record.lease,
                     link: record.link,
                     status: record.status,

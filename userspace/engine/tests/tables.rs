@@ -57,7 +57,7 @@ impl Server {
             leeways: &[],
         };
         let mut out = vec![0; room];
-        let shard = &mut self.shards[usize::from(parsed.shard().0)];
+        let shard = &mut self.shards[usize::from(parsed.shard(&self.model).0)];
         match answer(&context, shard, &parsed, &mut out, &mut |_| {}) {
             Outcome::Reply { len, .. } => Ok(out[..len].to_vec()),
             Outcome::Drop(reason) => Err(reason),
@@ -355,6 +355,7 @@ fn after_a_change_of_the_configuration_bindings_keep_what_is_no_longer_theirs() 
             duid: Duid::new(&stranger).unwrap(),
             kind: IaKind::Na,
             iaid: Iaid(iaid),
+            subscriber: None,
             lease,
             link,
             status: BindingStatus::Active,

@@ -4,6 +4,7 @@
 
 use crate::vendor::{ENTERPRISE, MAGIC};
 use lease::{Lease, LinkKey, PoolSpec};
+use wire::ClientKey;
 
 const SUBOPTION: u16 = 1;
 const DATA_LEN: usize = MAGIC.len() + 3 * size_of::<u64>();
@@ -23,7 +24,7 @@ pub struct ConfigDigest {
 /// What differs between two servers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Differences {
-    /// The links of the relationship.
+    /// The links of the relationship, or what they tell their clients apart by.
     pub links: bool,
     /// Their pools.
     pub pools: bool,
@@ -32,9 +33,14 @@ pub struct Differences {
 }
 
 impl ConfigDigest {
-    /// Adds a link by its key.
-    pub fn add_link(&mut self, link: LinkKey) {
-        self.links = self.links.wrapping_add(fnv(&[&link.0.to_be_bytes()]));
+    /// Adds a link by its key, with what it tells its clients apart by.
+    pub fn add_link(&mut self, link: LinkKey, client_key: ClientKey) {
+        let link = link.0.to_be_bytes();
+        let hash = match client_key {
+            ClientKey::Duid => fnv(&[&link]),
+            other => fnv(&[&link, &other.code().to_be_bytes()]),
+        };
+        self.links = self.links.wrapping_add(hash);
     }
 
     /// Adds a pool of a link; its reservations are added of themselves.
@@ -159,25 +165,31 @@ mod tests {
     fn order_does_not_count_and_differences_are_named() {
         let (one, two) = (LinkKey(1), LinkKey(2));
         let mut a = ConfigDigest::default();
-        a.add_link(one);
-        a.add_link(two);
+        let duid = ClientKey::Duid;
+        a.add_link(one, duid);
+        a.add_link(two, duid);
         a.add_pool(one, &pool(0x2001 << 112));
         a.add_pool(two, &pool(0x2002 << 112));
         let mut b = ConfigDigest::default();
-        b.add_link(two);
-        b.add_link(one);
+        b.add_link(two, duid);
+        b.add_link(one, duid);
         b.add_pool(two, &pool(0x2002 << 112));
         b.add_pool(one, &pool(0x2001 << 112));
         assert!(!a.differences(&b).any());
         b.add_reservation(one, Lease { addr: 1, len: 128 }, b"\0\x03\x01");
         b.add_pool(one, &pool(0x2003 << 112));
         assert_eq!(a.differences(&b).to_string(), "pools, reservations");
+        let [mut by_remote_id, mut by_interface_id] = [ConfigDigest::default(); 2];
+        by_remote_id.add_link(one, ClientKey::RemoteId);
+        by_interface_id.add_link(one, ClientKey::InterfaceId);
+        let differences = by_remote_id.differences(&by_interface_id);
+        assert_eq!(differences.to_string(), "links");
     }
 
     #[test]
     fn it_travels_in_a_vendor_option_and_nothing_else_is_taken_for_it() {
         let mut digest = ConfigDigest::default();
-        digest.add_link(LinkKey(7));
+        digest.add_link(LinkKey(7), ClientKey::Duid);
         let mut data = digest.vendor_data().to_vec();
         assert_eq!(ConfigDigest::from_vendor_data(&data), Some(digest));
         data.push(0);

@@ -1,11 +1,8 @@
 //! The vendor option (RFC 9915 §21.17) by which two of these servers tell each other what RFC 8156
 //! has no option for. Any other partner ignores it.
 
-/// Enterprise number of the option: one for examples (RFC 5612), since the program has none of its
-/// own.
-pub(crate) const ENTERPRISE: u32 = 32_473;
-/// Tells the data of a suboption from what others may put there.
-pub(crate) const MAGIC: &[u8; 10] = b"twinlease\x01";
+pub(crate) use wire::failover::{ENTERPRISE, MAGIC};
+
 /// Octets in front of the value: enterprise number, code and length of the suboption, magic.
 const HEAD_LEN: usize = 4 + 4 + MAGIC.len();
 

@@ -14,12 +14,14 @@
 //! ```text
 //! 1 partner times: partner-lifetime, acked-partner-lifetime, expiration-time, partner-raw-clt-time (u32 each)
 //! 2 via: 1 to 512 octets
+//! 3 subscriber: number of the IA u32, key of 4 to 130 octets
 //! ```
 //!
 //! A tag that is not known is refused: what is not understood must not be lost by a later rewrite.
 
 use lease::{
-    AbsTime, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes, VIA_LEN_MAX,
+    AbsTime, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes,
+    SubscriberIa, VIA_LEN_MAX,
 };
 use thiserror::Error;
 use wire::duid::DUID_LEN_MAX;
@@ -35,15 +37,20 @@ const FLAG_ACCEPTS_RECONFIGURE: u8 = 1;
 const FLAG_UNACKED: u8 = 2;
 const TAG_PARTNER: u8 = 1;
 const TAG_VIA: u8 = 2;
+const TAG_SUBSCRIBER: u8 = 3;
 /// Octets in front of every value of the tail.
 const TAG_LEN: usize = 3;
 const PARTNER_LEN: usize = 16;
+const NUMBER_LEN: usize = 4;
 /// Octets in front of every body.
 pub(crate) const PREFIX_LEN: usize = 4;
 
 /// The longest record that [`encode`] writes, in octets.
-pub const RECORD_LEN_MAX: usize =
-    PUT_LEN + DUID_LEN_MAX + TAG_LEN + PARTNER_LEN + TAG_LEN + VIA_LEN_MAX;
+pub const RECORD_LEN_MAX: usize = PUT_LEN
+    + DUID_LEN_MAX
+    + (TAG_LEN + PARTNER_LEN)
+    + (TAG_LEN + VIA_LEN_MAX)
+    + (TAG_LEN + NUMBER_LEN + DUID_LEN_MAX);
 
 /// Why octets are not a record of this version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -142,6 +149,12 @@ fn encode_tail(record: &BindingRecord<'_>, out: &mut Vec<u8>) {
         out.extend_from_slice(&tag(TAG_VIA, record.via.len()));
         out.extend_from_slice(record.via);
     }
+    if let Some(subscriber) = &record.subscriber {
+        let key = subscriber.key.octets();
+        out.extend_from_slice(&tag(TAG_SUBSCRIBER, NUMBER_LEN + key.len()));
+        out.extend_from_slice(&subscriber.number.0.to_le_bytes());
+        out.extend_from_slice(key);
+    }
 }
 
 fn tag(tag: u8, len: usize) -> [u8; TAG_LEN] {
@@ -208,6 +221,7 @@ fn decode_put(octets: &[u8], shard: ShardId) -> Result<BindingDelta<'_>, RecordE
             _ => return Err(bad("IA kind", kind)),
         },
         iaid: Iaid(word(32)),
+        subscriber: None,
         lease: lease(&fixed[8..24], len)?,
         link: LinkKey(u64::from(word(24)) | u64::from(word(28)) << 32),
         status: BindingStatus::from_wire(status).ok_or_else(|| bad("binding-status", status))?,
@@ -246,7 +260,8 @@ fn decode_tail<'o>(mut tail: &'o [u8], record: &mut BindingRecord<'o>) -> Result
                 record.partner.partner_raw_cltt = time();
             }
             (TAG_VIA, 1..=VIA_LEN_MAX) => record.via = value,
-            (TAG_PARTNER | TAG_VIA, _) => {
+            (TAG_SUBSCRIBER, NUMBER_LEN..) => record.subscriber = Some(decode_subscriber(value)?),
+            (TAG_PARTNER | TAG_VIA | TAG_SUBSCRIBER, _) => {
                 return Err(RecordError::Value {
                     field: "the length of a tagged field",
                     value: len as u32,
@@ -260,6 +275,19 @@ fn decode_tail<'o>(mut tail: &'o [u8], record: &mut BindingRecord<'o>) -> Result
         [] => Ok(()),
         _ => Err(RecordError::Short),
     }
+}
+
+fn decode_subscriber(value: &[u8]) -> Result<SubscriberIa<'_>, RecordError> {
+    let (number, key) = value.split_first_chunk().ok_or(RecordError::Short)?;
+    let len = key.len() as u32;
+    let key = Duid::new(key).filter(|key| key.is_subscriber());
+    Ok(SubscriberIa {
+        key: key.ok_or(RecordError::Value {
+            field: "the key of a subscriber, of a length in octets that",
+            value: len,
+        })?,
+        number: Iaid(u32::from_le_bytes(*number)),
+    })
 }
 
 fn decode_remove(octets: &[u8], shard: ShardId) -> Result<BindingDelta<'_>, RecordError> {

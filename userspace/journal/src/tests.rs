@@ -14,7 +14,7 @@ use proptest::prelude::*;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use wire::{Duid, IaKind, Iaid, ShardId, shard_of};
+use wire::{Duid, IaKind, Iaid, ShardId, SubscriberIa, shard_of};
 
 const SMALL: Options = Options {
     segment_len: 2 << 20,
@@ -52,6 +52,7 @@ fn put(duid: &[u8], addr: u128, iaid: u32) -> BindingDelta<'_> {
             duid: Duid::new(duid).expect("a DUID"),
             kind: IaKind::Na,
             iaid: Iaid(iaid),
+            subscriber: None,
             lease: Lease { addr, len: 128 },
             link: LinkKey(7),
             status: BindingStatus::Active,
@@ -118,7 +119,11 @@ proptest! {
         addr: u128, iaid: u32, len in 0u8..=128, kind in 0u8..4, status in 1u8..=8,
         via in prop::collection::vec(any::<u8>(), 0..=lease::VIA_LEN_MAX),
         times in prop::option::of(any::<[u32; 4]>()), unacked: bool, accepts_reconfigure: bool,
+        subscriber in prop::option::of((prop::collection::vec(any::<u8>(), 1..=127), any::<u32>())),
     ) {
+        let key = subscriber.map(|(identity, number)| {
+            ([&[0xff, 0xff, 38], &identity[..]].concat(), Iaid(number))
+        });
         let mut delta = put(&duid, addr, iaid);
         if let BindingDelta::Put { record, .. } = &mut delta {
             let [sent, acked, expiration, raw] = times.unwrap_or_default().map(AbsTime);
@@ -131,6 +136,10 @@ proptest! {
             };
             record.accepts_reconfigure = accepts_reconfigure;
             record.via = &via;
+            record.subscriber = key.as_ref().map(|(key, number)| SubscriberIa {
+                key: Duid::new(key).expect("4 to 130 octets"),
+                number: *number,
+            });
             record.status = BindingStatus::from_wire(status).expect("a status");
             record.lease.len = len;
         }
@@ -147,6 +156,20 @@ proptest! {
         for cut in 0..octets.len() {
             prop_assert!(decode(&octets[..cut]).is_err());
         }
+    }
+
+    #[test]
+    fn a_subscriber_s_key_is_one_or_the_record_is_refused(
+        key in prop::collection::vec(any::<u8>(), 0..=140),
+    ) {
+        let mut octets = Vec::new();
+        encode(&put(b"duid", 1, 2), &mut octets);
+        octets.extend([3, (4 + key.len()) as u8, 0, 0, 0, 0, 0]);
+        octets.extend(&key);
+        let len = (octets.len() - 2) as u16;
+        octets[..2].copy_from_slice(&len.to_le_bytes());
+        let is_key = Duid::new(&key).is_some_and(Duid::is_subscriber);
+        prop_assert_eq!(decode(&octets).is_ok(), is_key);
     }
 
     #[test]

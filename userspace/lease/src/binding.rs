@@ -2,7 +2,7 @@
 
 use core::fmt;
 use core::net::Ipv6Addr;
-use wire::{Duid, IaKey, IaKind, Iaid};
+use wire::{Duid, IaKey, IaKind, Iaid, ShardId, SubscriberIa};
 
 /// An address (`len` 128) or a delegated prefix: the thing that at most one client may hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -91,6 +91,9 @@ pub struct BindingRecord<'a> {
     pub kind: IaKind,
     /// Which of the client's IAs.
     pub iaid: Iaid,
+    /// Whose binding it is if the link tells its clients apart by a relay's word and not by `duid`
+    /// and `iaid`, which then say who has it at present.
+    pub subscriber: Option<SubscriberIa<'a>>,
     /// The address or delegated prefix.
     pub lease: Lease,
     /// The link it was given on.
@@ -198,12 +201,26 @@ impl<'a> BindingRecord<'a> {
         }
     }
 
-    /// The key of the IA this lease belongs to.
+    /// The key of the IA this lease belongs to: the subscriber's, or else the client's.
     pub fn ia(&self) -> IaKey<'a> {
+        let (duid, iaid) = match self.subscriber {
+            Some(subscriber) => (subscriber.key, subscriber.number),
+            None => (self.duid, self.iaid),
+        };
         IaKey {
-            duid: self.duid,
+            duid,
             kind: self.kind,
-            iaid: self.iaid,
+            iaid,
         }
+    }
+
+    /// The shard that the binding is in.
+    pub fn shard(&self) -> ShardId {
+        self.ia().duid.shard()
+    }
+
+    /// Whether this client has the lease now, by this IA.
+    pub fn is_of_client(&self, duid: Duid<'_>, iaid: Iaid) -> bool {
+        self.iaid == iaid && self.duid == duid
     }
 }

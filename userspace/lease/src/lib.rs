@@ -8,6 +8,7 @@ pub mod delta;
 pub mod leeway;
 pub mod pool;
 pub mod shard;
+pub mod subscriber;
 pub mod time;
 
 mod prefetch;
@@ -20,4 +21,6 @@ pub use delta::BindingDelta;
 pub use leeway::{Answers, Leeway, LifetimeCap, Prefixes, Role};
 pub use pool::{AllocationKey, Pool, PoolCounts, PoolError, PoolSpec, Positions, Share, Sides};
 pub use shard::{Ahead, Answer, Answered, BindingId, Shard, UnackedCounts};
+pub use subscriber::subscriber_key;
 pub use time::AbsTime;
+pub use wire::SubscriberIa;

@@ -60,6 +60,7 @@ fn put(shards: &mut [Shard], number: u32, expires: u32, via: &[u8]) {
         duid: Duid::new(&octets).expect("14 octets"),
         kind: IaKind::Na,
         iaid: Iaid(1),
+        subscriber: None,
         lease: Lease {
             addr: 0x2001_0db8 << 96 | u128::from(number),
             len: 128,

@@ -243,6 +243,10 @@ pub struct Fields {
     pub held: Counter,
     /// Bindings in this worker's shards: a level.
     pub bindings: Counter,
+    /// Those of them that are keyed by a subscriber: a level.
+    pub subscriber_bindings: Counter,
+    /// Leases that went from one client of their subscriber to another.
+    pub client_changes: Counter,
     /// Bindings whose time ended and that were removed.
     pub expired: Counter,
     /// Clients that have done what a Reconfigure asked for.
@@ -280,6 +284,8 @@ impl WorkerCounters {
             handed_in: Counter::default(),
             held: Counter::default(),
             bindings: Counter::default(),
+            subscriber_bindings: Counter::default(),
+            client_changes: Counter::default(),
             expired: Counter::default(),
             reconfigured: Counter::default(),
             partner: PartnerCounters::default(),
@@ -302,6 +308,8 @@ impl WorkerCounters {
             handed_in: self.handed_in.get(),
             held: self.held.get(),
             bindings: self.bindings.get(),
+            subscriber_bindings: self.subscriber_bindings.get(),
+            client_changes: self.client_changes.get(),
             expired: self.expired.get(),
             reconfigured: self.reconfigured.get(),
             partner: self.partner.snapshot(),
@@ -335,6 +343,12 @@ pub struct WorkerSnapshot {
     pub held: u64,
     /// Bindings stored.
     pub bindings: u64,
+    /// Bindings keyed by a subscriber.
+    #[serde(default)]
+    pub subscriber_bindings: u64,
+    /// Leases that went from one client of their subscriber to another.
+    #[serde(default)]
+    pub client_changes: u64,
     /// Bindings expired.
     pub expired: u64,
     /// Clients that have done what a Reconfigure asked for.

@@ -168,6 +168,18 @@ fn bindings(families: &mut Families<'_>, workers: &Workers<'_>) -> fmt::Result {
         None,
         each(workers, |w| w.counters.bindings),
     )?;
+    families.gauge(
+        "subscriber_bindings",
+        "Bindings that are keyed by a subscriber and not by their client.",
+        None,
+        each(workers, |w| w.counters.subscriber_bindings),
+    )?;
+    families.counter(
+        "client_changes",
+        "Leases that went from one client of their subscriber to another.",
+        None,
+        each(workers, |w| w.counters.client_changes),
+    )?;
     families.counter(
         "expired_bindings",
         "Bindings that were removed because their time had ended.",

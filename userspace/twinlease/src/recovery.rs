@@ -195,6 +195,7 @@ mod tests {
             duid: Duid::new(duid).unwrap(),
             kind: IaKind::Na,
             iaid: Iaid(1),
+            subscriber: None,
             lease: Lease::address([0x2001, 0xdb8, 0, 0, 0, 0, 0, last].into()),
             link: LinkKey(link),
             status: BindingStatus::Active,

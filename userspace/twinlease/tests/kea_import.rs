@@ -134,7 +134,7 @@ async fn a_kea_server_moves_here_and_its_clients_renew() {
         };
         let parsed = parse(&ingress).unwrap();
         let context = Context::alone(&model, AbsTime(NOW.0 + 10));
-        let shard = &mut shards[usize::from(parsed.shard().0)];
+        let shard = &mut shards[usize::from(parsed.shard(&model).0)];
         let outcome = answer(&context, shard, &parsed, &mut out, &mut |_| {});
         let Outcome::Reply { len, .. } = outcome else {
             panic!("client {client}: {outcome:?}");

@@ -1,5 +1,8 @@
 //! DUID, IAID and the kind of an IA: what identifies a client's binding (RFC 9915 §4.2, §11, §12).
 
+use crate::steer::{ShardId, shard_of};
+use crate::subscriber;
+
 /// Shortest DUID: the two-octet type and one octet of identifier (RFC 9915 §11.1).
 pub const DUID_LEN_MIN: usize = 3;
 /// Longest DUID: the two-octet type and 128 octets of identifier (RFC 9915 §11.1).
@@ -20,9 +23,25 @@ impl<'a> Duid<'a> {
             .then_some(Self(octets))
     }
 
+    /// A subscriber's key, which has a length that a DUID may have.
+    pub(crate) fn of_subscriber(octets: &'a [u8]) -> Self {
+        debug_assert!(Self::new(octets).is_some(), "{} octets", octets.len());
+        Self(octets)
+    }
+
     /// The octets as they stand on the wire, type included.
     pub fn octets(self) -> &'a [u8] {
         self.0
+    }
+
+    /// Whether it stands for a subscriber and is no client's own: see [`subscriber`](crate::subscriber).
+    pub fn is_subscriber(self) -> bool {
+        subscriber::identity(self.0).is_some()
+    }
+
+    /// The shard of the bindings that are keyed by it.
+    pub fn shard(self) -> ShardId {
+        shard_of(subscriber::identity(self.0).unwrap_or(self.0))
     }
 }
 

@@ -23,6 +23,7 @@ pub mod options;
 pub mod relay;
 pub mod reply;
 pub mod steer;
+pub mod subscriber;
 pub mod udp;
 
 pub use code::{MessageType, OptionCode, StatusCode};
@@ -37,4 +38,5 @@ pub use options::oro::Oro;
 pub use options::status::Status;
 pub use relay::{ChainError, HOP_COUNT_LIMIT, RelayChain, RelayForward};
 pub use reply::{Mark, NoRoom, Open, ReplyWriter};
-pub use steer::{SHARDS, ShardId, shard_of};
+pub use steer::{ClientKey, SHARDS, ShardId, shard_of};
+pub use subscriber::{SubscriberIa, SubscriberKey, SubscriberView};

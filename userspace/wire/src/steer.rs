@@ -69,6 +69,52 @@ const OPTION_RELAY_MSG: usize = 9;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u8);
 
+/// What a client is told apart by: its own DUID, or what a relay says of the subscriber's line. The
+/// discriminant is the code of the option.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[repr(u16)]
+pub enum ClientKey {
+    /// The Client Identifier (RFC 9915 §21.2).
+    #[default]
+    Duid = 1,
+    /// The Interface-Id of the relay nearest to the client that adds one (RFC 9915 §21.18).
+    InterfaceId = 18,
+    /// The Remote-Id, likewise, with its enterprise number (RFC 4649).
+    RemoteId = 37,
+    /// The Subscriber-Id, likewise (RFC 4580).
+    SubscriberId = 38,
+}
+
+impl ClientKey {
+    /// Every way to tell clients apart.
+    pub const ALL: [Self; 4] = [
+        Self::Duid,
+        Self::InterfaceId,
+        Self::RemoteId,
+        Self::SubscriberId,
+    ];
+
+    /// The code of the option that it is in.
+    pub fn code(self) -> u16 {
+        self as u16
+    }
+
+    /// From the code of the option.
+    pub fn from_code(code: u16) -> Option<Self> {
+        Self::ALL.into_iter().find(|key| key.code() == code)
+    }
+
+    /// The name in the config and wherever an operator reads it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Duid => "duid",
+            Self::InterfaceId => "interface-id",
+            Self::RemoteId => "remote-id",
+            Self::SubscriberId => "subscriber-id",
+        }
+    }
+}
+
 /// A packet that can be read at an offset from its first octet.
 pub trait Octets {
     /// Number of octets.

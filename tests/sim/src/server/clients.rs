@@ -44,7 +44,7 @@ impl Server {
             leeways: &leeways,
         };
         let mut buffer = [0; 1_500];
-        let shard = shard_mut(&mut running.shards, parsed.shard());
+        let shard = shard_mut(&mut running.shards, parsed.shard(&running.model));
         let mut ended = Vec::new();
         let disk = &mut self.disk;
         let mut granted = Vec::new();

@@ -355,7 +355,7 @@ impl Params {
         let mut digest = failover::ConfigDigest::default();
         for (number, link) in (0..).zip(model.links()) {
             let key: LinkKey = link.key();
-            digest.add_link(key);
+            digest.add_link(key, link.client_key());
             let (addresses, prefixes) = self.pools(number);
             digest.add_pool(key, &addresses);
             digest.add_pool(key, &prefixes);

@@ -7,12 +7,11 @@ use crate::mutation::Mutation;
 use failover::reconcile::Rejection;
 use failover::updates::{
     BNDUPD_LEN_MAX, LeaseUpdate, Premises, Settled, Yielded, client_of, offer, receive, settle,
-    yield_lease,
+    shard_of, yield_lease,
 };
 use failover::{ConnectionId, Now};
 use lease::{BindingDelta, Lease};
 use wire::failover::{Body, ClientData, Container, FailoverMessage, TransactionId};
-use wire::shard_of;
 
 /// The update in front waits for leases that other shards have given up for it.
 pub struct Yielding {
@@ -120,7 +119,7 @@ impl Server {
             yielded: &yielded,
             refused: &refused,
         };
-        let id_of = shard_of(duid.octets());
+        let id_of = shard_of(data).expect("the partner names the client");
         let of = shards
             .iter()
             .position(|shard| shard.id() == id_of)

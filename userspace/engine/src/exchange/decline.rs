@@ -24,13 +24,17 @@ fn abandon(exchange: &mut Exchange<'_>, id: BindingId) {
     let Some((client, old)) = exchange.parsed.client_id().zip(exchange.shard.get(id)) else {
         return;
     };
-    if !has_budget(exchange, client) {
+    let subscriber = exchange
+        .subscriber
+        .map(|subscriber| subscriber.ia(QUARANTINE));
+    if !has_budget(exchange, subscriber.map_or(client, |ia| ia.key)) {
         return exchange.end(id);
     }
     let record = BindingRecord {
         duid: client,
         kind: old.kind,
         iaid: QUARANTINE,
+        subscriber,
         lease: old.lease,
         link: old.link,
         status: BindingStatus::Abandoned,

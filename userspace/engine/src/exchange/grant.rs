@@ -9,7 +9,7 @@ use crate::policy::{Policy, Taking};
 use crate::reconfigure;
 use crate::reply;
 use crate::via;
-use lease::{BindingDelta, BindingRecord, BindingStatus};
+use lease::{BindingDelta, BindingRecord, BindingStatus, SubscriberIa};
 use wire::{Duid, IaKind, MessageIndex, MessageType, OptionCode};
 
 /// How the answer to a message differs from the others'.
@@ -51,6 +51,7 @@ pub(super) fn answer(
             parsed: exchange.parsed,
         },
         classes: exchange.context.model.membership(exchange.parsed),
+        subscriber: exchange.subscriber,
         shard: exchange.shard,
         taking: if commits || has_ias_of_a_kind(&exchange.parsed.index) {
             Taking::Take
@@ -141,13 +142,16 @@ fn commit(
     let may_be_keyed = keyed || keeps_key(exchange);
     let via = via::of(exchange.parsed, may_be_keyed);
     for ia in plan.ias() {
+        let subscriber = exchange.subscriber;
+        let subscriber = subscriber.map(|subscriber| subscriber.ia_of(ia.kind, ia.iaid));
         for line in ia.lines {
             if line.hold == Hold::Replaced
                 && let Some((id, _)) = exchange.shard.by_lease(line.lease)
             {
                 exchange.end(id);
             }
-            let Some(mut record) = bound(exchange, duid, link, &via, &ia, line) else {
+            let bound = bound(exchange, (duid, subscriber), link, &via, &ia, line);
+            let Some(mut record) = bound else {
                 continue;
             };
             record.accepts_reconfigure = keyed || may_be_keyed && was_keyed(exchange, &record);
@@ -180,7 +184,7 @@ fn was_keyed(exchange: &Exchange<'_>, record: &BindingRecord<'_>) -> bool {
 /// The binding that a line of the answer makes, unless it refuses the lease.
 fn bound<'d>(
     exchange: &Exchange<'_>,
-    duid: Duid<'d>,
+    (duid, subscriber): (Duid<'d>, Option<SubscriberIa<'d>>),
     link: &Link,
     via: &'d [u8],
     ia: &IaAnswer<'_>,
@@ -203,6 +207,7 @@ fn bound<'d>(
         duid,
         kind: ia.kind,
         iaid: ia.iaid,
+        subscriber,
         lease: line.lease,
         link: line.link?,
         status: BindingStatus::Active,

@@ -17,8 +17,9 @@ use crate::drop_reason::DropReason;
 use crate::failover;
 use crate::ingress::Parsed;
 use crate::model::{Link, Model};
+use crate::subscriber::Subscriber;
 use lease::{AbsTime, BindingDelta, BindingId, BindingRecord, BindingStatus, Leeway, Shard};
-use wire::{Duid, MessageType};
+use wire::{Duid, Ia, IaKey, MessageType, SubscriberKey};
 
 /// What an answer depends on besides the message and the bindings.
 #[derive(Clone, Copy, Debug)]
@@ -75,7 +76,7 @@ pub enum Outcome {
 }
 
 /// Answers a message: writes the UDP payload into `out`, changes `shard`, and calls `emit` for
-/// every change. `shard` must be [`Parsed::shard`]'s.
+/// every change. `shard` must be [`Parsed::shard`]'s by this model.
 ///
 /// A lease that a [`Remove`](BindingDelta::Remove) ends stays taken in its pool until the caller
 /// passes it to [`Model::release`], which it does when the record is on disk.
@@ -87,10 +88,18 @@ pub fn answer(
     out: &mut [u8],
     emit: &mut dyn FnMut(&BindingDelta<'_>),
 ) -> Outcome {
+    let key = match parsed.subscriber(context.model) {
+        Err(reason) if needs_bindings(parsed.msg_type()) => return Outcome::Drop(reason),
+        found => found.ok().flatten(),
+    };
+    let subscriber = key
+        .as_ref()
+        .and_then(|key| subscriber(context, shard, parsed, key));
     let mut exchange = Exchange {
         context,
         shard,
         parsed,
+        subscriber: subscriber.as_ref(),
         out,
         emit,
     };
@@ -111,11 +120,33 @@ pub fn answer(
     outcome.unwrap_or_else(Outcome::Drop)
 }
 
+/// Whether the answer is about bindings and not about the link alone.
+fn needs_bindings(msg_type: MessageType) -> bool {
+    !matches!(
+        msg_type,
+        MessageType::CONFIRM | MessageType::INFORMATION_REQUEST
+    )
+}
+
+fn subscriber<'m>(
+    context: &Context<'_>,
+    shard: &Shard,
+    parsed: &Parsed<'m>,
+    key: &'m SubscriberKey,
+) -> Option<Subscriber<'m>> {
+    let link = context.model.link(parsed.link(context.model)?);
+    let (key, client) = (key.duid(), parsed.client_id()?);
+    let ias = &parsed.index.ias;
+    Some(Subscriber::new(context, link, shard, key, client, ias))
+}
+
 /// One message being answered.
 struct Exchange<'x> {
     context: &'x Context<'x>,
     shard: &'x mut Shard,
     parsed: &'x Parsed<'x>,
+    /// Whose the bindings are, unless they are the client's own.
+    subscriber: Option<&'x Subscriber<'x>>,
     out: &'x mut [u8],
     emit: &'x mut dyn FnMut(&BindingDelta<'_>),
 }
@@ -124,6 +155,18 @@ impl<'x> Exchange<'x> {
     /// The client, of a message that must say who it is from.
     fn client(&self) -> Result<Duid<'x>, DropReason> {
         self.parsed.client_id().ok_or(DropReason::NoClientId)
+    }
+
+    /// What the bindings that the client has for an IA of the message are keyed by.
+    fn own_key(&self, client: Duid<'x>, ia: &Ia<'_>) -> IaKey<'x> {
+        match self.subscriber {
+            Some(subscriber) => subscriber.own_key_of(ia.kind, ia.iaid),
+            None => IaKey {
+                duid: client,
+                kind: ia.kind,
+                iaid: ia.iaid,
+            },
+        }
     }
 
     /// Whether the client's link has a relationship whose state does not let us answer.

@@ -26,7 +26,9 @@ fn decide(
         if !plan.begin_ia(ia.kind, ia.iaid)? {
             continue;
         }
-        if policy.is_known(ia) || may_bind {
+        if policy.is_superseded(ia) {
+            policy.refuse_superseded(ia, plan)?;
+        } else if policy.is_known(ia) || may_bind {
             policy.extend(ia, plan)?;
         } else {
             policy.refuse_off_link(ia, plan)?;

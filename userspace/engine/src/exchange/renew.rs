@@ -23,7 +23,9 @@ fn decide(
         if !plan.begin_ia(ia.kind, ia.iaid)? {
             continue;
         }
-        if policy.is_known(ia) || policy.context.model.bind_on_renew {
+        if policy.is_superseded(ia) {
+            policy.refuse_superseded(ia, plan)?;
+        } else if policy.is_known(ia) || policy.context.model.bind_on_renew {
             policy.extend(ia, plan)?;
         } else {
             plan.set_status(StatusCode::NO_BINDING);

@@ -7,7 +7,7 @@ use crate::plan::{Hold, Line, Plan};
 use crate::policy::{is_active, named};
 use crate::reply;
 use lease::{BindingId, Lease};
-use wire::{Duid, Ia, IaKey, IaKind, IaPrefix, MessageType, OptionCode, StatusCode};
+use wire::{Duid, Ia, IaKind, IaPrefix, MessageType, OptionCode, StatusCode};
 
 /// Answers Success, and NoBinding in each IA that is not known; then calls `end` for each lease
 /// that is named in an IA of one of the `kinds` and bound to it. Others are ignored.
@@ -38,9 +38,9 @@ pub(super) fn answer(
 }
 
 /// The IAs with the leases that go; NoBinding for those that are not known.
-fn decide(
-    exchange: &Exchange<'_>,
-    duid: Duid<'_>,
+fn decide<'x>(
+    exchange: &Exchange<'x>,
+    duid: Duid<'x>,
     kinds: &[IaKind],
     plan: &mut Plan,
 ) -> Result<(), DropReason> {
@@ -49,11 +49,7 @@ fn decide(
         if !plan.begin_ia(ia.kind, ia.iaid)? {
             continue;
         }
-        let key = IaKey {
-            duid,
-            kind: ia.kind,
-            iaid: ia.iaid,
-        };
+        let key = exchange.own_key(duid, ia);
         let mut leases = exchange.shard.leases_of(&key);
         if !leases.any(|(_, record)| is_active(&record)) {
             plan.set_status(StatusCode::NO_BINDING);

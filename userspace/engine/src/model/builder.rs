@@ -7,12 +7,13 @@ use super::reservation::{ReservationTable, Reservations, span};
 use super::{Link, LinkId, Model, PoolId, Relationship, ServedPool, Sibling};
 use crate::ingress::InterfaceId;
 use crate::lifetime::Lifetimes;
+use crate::subscriber::Clients;
 use core::net::Ipv6Addr;
 use lease::{AllocationKey, Lease, Leeway, LinkKey, Pool, PoolError, PoolSpec, Role};
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use thiserror::Error;
-use wire::{Duid, IaKind, OptionCode};
+use wire::{ClientKey, Duid, IaKind, OptionCode};
 
 /// How long a declined address rests, unless configured: long enough for the other holder of the
 /// address to be found.
@@ -47,6 +48,8 @@ pub struct LinkSpec {
     pub pools: Vec<PoolConfig>,
     /// The failover relationship it belongs to, if any.
     pub relationship: Option<Relationship>,
+    /// How it tells its clients apart.
+    pub clients: Clients,
 }
 
 /// A pool of a link.
@@ -308,6 +311,10 @@ impl ModelBuilder {
             reservations,
             relationship: None,
             rkap: None,
+            has_subscribers: self
+                .links
+                .iter()
+                .any(|link| link.clients.key != ClientKey::Duid),
         };
         let heirs = before.map(Heirs::new).unwrap_or_default();
         for (index, spec) in (0..).zip(&self.links) {
@@ -337,6 +344,7 @@ impl ModelBuilder {
                 lifetimes,
                 options,
                 relationship: spec.relationship,
+                clients: spec.clients,
                 leeway: spec.relationship.map_or(Leeway::ALONE, |relationship| {
                     Leeway::startup(relationship.role, relationship.mclt_secs)
                 }),

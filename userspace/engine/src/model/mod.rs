@@ -29,11 +29,12 @@ pub(crate) use self::reservation::{Reservation, Who};
 use crate::ingress::{InterfaceId, Parsed};
 use crate::lifetime::Lifetimes;
 use crate::reconfigure::Rkap;
+use crate::subscriber::Clients;
 use arrayvec::ArrayVec;
 use lease::{Lease, Leeway, LinkKey, Pool, Role};
 use std::collections::HashMap;
 use std::sync::Arc;
-use wire::{Duid, IaKind, OptionCode};
+use wire::{ClientKey, Duid, IaKind, OptionCode};
 
 /// Everything the engine needs to know of the configuration.
 #[derive(Debug)]
@@ -64,6 +65,8 @@ pub struct Model {
     relationship: Option<Relationship>,
     /// `None`: no client is told that it may be sent Reconfigure messages.
     pub(crate) rkap: Option<Arc<Rkap>>,
+    /// Whether any link tells its clients apart by a relay's word.
+    pub(crate) has_subscribers: bool,
 }
 
 /// Position of a link in [`Model::links`]; valid for the model that gave it.
@@ -95,6 +98,7 @@ pub struct Link {
     relationship: Option<Relationship>,
     /// What failover lets us do before the endpoint has said anything.
     leeway: Leeway,
+    pub(crate) clients: Clients,
 }
 
 /// A failover relationship as a link belongs to it (RFC 8156 §3).
@@ -380,6 +384,11 @@ impl Link {
         index
             .and_then(|index| published.get(usize::from(index)))
             .unwrap_or(&self.leeway)
+    }
+
+    /// What it tells its clients apart by.
+    pub fn client_key(&self) -> ClientKey {
+        self.clients.key
     }
 
     /// The prefixes in which a relay's link-address means this link.

@@ -294,7 +294,7 @@ impl Server {
             destination: "ff02::1:2".parse().unwrap(),
         };
         let parsed = parse(&ingress).unwrap();
-        let id = parsed.shard();
+        let id = parsed.shard(&self.workers[0].model);
         let worker = &mut self.workers[usize::from(id.0) % WORKERS];
         let shard = worker.shards.iter_mut().find(|shard| shard.id() == id);
         let context = Context {

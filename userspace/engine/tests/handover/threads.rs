@@ -132,7 +132,9 @@ impl Thread<'_> {
             pending,
             handover,
         } = &mut self.worker;
-        let shard = shards.iter_mut().find(|shard| shard.id() == parsed.shard());
+        let shard = shards
+            .iter_mut()
+            .find(|shard| shard.id() == parsed.shard(model));
         let context = Context::alone(model, AbsTime(1_000));
         let mut out = [0; 1400];
         let holders = self.holders;

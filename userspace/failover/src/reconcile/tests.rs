@@ -210,6 +210,7 @@ fn a_lease_that_expired_unheard_is_taken_back_by_an_earlier_renewal() {
         duid: wire::Duid::new(&[0, 3, 0, 1]).unwrap(),
         kind: wire::IaKind::Na,
         iaid: wire::Iaid(1),
+        subscriber: None,
         lease: lease::Lease { addr: 1, len: 128 },
         link: lease::LinkKey(1),
         status: S::Expired,

@@ -6,7 +6,7 @@
 //! - [`settle`] applies a BNDREPLY;
 //! - [`owe_all`] is what UPDREQALL asks for.
 //!
-//! The shard's client decides which shard a BNDUPD goes to. A lease that another client holds is
+//! The client, or the subscriber whose lease it has, decides which shard a BNDUPD goes to. A lease that another client holds is
 //! in another shard: [`receive`] then says so and does nothing, [`yield_lease`] asks each other
 //! shard, and the update is received once more.
 
@@ -20,7 +20,7 @@ mod tests;
 
 pub use offer::{KeyOf, Offer, offer};
 pub use owe::{Everything, owe_all};
-pub use receive::{Outcome, Places, Premises, Yielded, client_of, receive, yield_lease};
+pub use receive::{Outcome, Places, Premises, Yielded, client_of, receive, shard_of, yield_lease};
 pub use reply::{Settled, settle};
 
 use crate::reconcile::{Rejection, Theirs};

@@ -71,6 +71,7 @@ fn write(
     let container = frame.open_client_data(&Client {
         client_id: Some(record.duid),
         base_time: Some(now.0),
+        subscriber: record.subscriber,
         // The key is the same as long as the secret is, so the client's last message will do.
         reconfigure_data: key.as_ref().map(|key| ReconfigureData {
             time: record.cltt.0,

@@ -9,7 +9,7 @@ use lease::{
     PartnerTimes, Role, Shard,
 };
 use wire::failover::{Client, ClientData, TransactionId};
-use wire::{Duid, IaKind, NoRoom, ShardId};
+use wire::{Duid, IaKey, IaKind, NoRoom, ShardId};
 
 /// Where the relationship's leases are: its links and pools, as all shards share them.
 pub trait Places {
@@ -61,13 +61,23 @@ pub struct Outcome {
     pub elsewhere: Vec<Lease>,
 }
 
-/// The client of a BNDUPD, which decides the shard.
+/// The client of a BNDUPD: who has the lease.
 ///
 /// # Errors
-/// [`Rejection::Missing`] without client identifier or base time; the whole container is then
-/// rejected by [`receive`] in any shard.
+/// [`Rejection::Missing`] without client identifier; the whole container is then rejected by
+/// [`receive`] in any shard.
 pub fn client_of<'a>(data: &ClientData<'a>) -> Result<Duid<'a>, Rejection> {
     data.client.client_id.ok_or(Rejection::Missing)
+}
+
+/// The shard that a BNDUPD is for: that of its subscriber, if it names one, or else its client's.
+///
+/// # Errors
+/// As [`client_of`].
+pub fn shard_of(data: &ClientData<'_>) -> Result<ShardId, Rejection> {
+    let client = client_of(data)?;
+    let subscriber = data.client.subscriber;
+    Ok(subscriber.map_or(client, |ia| ia.key).shard())
 }
 
 /// Decides about a BNDUPD with OPTION_CLIENT_DATA, applies what is accepted and writes the
@@ -98,15 +108,8 @@ pub fn receive(
         let verdict = match head {
             Err(rejection) => Err(rejection),
             Ok((duid, base_time)) => LeaseUpdate::read(&lease, base_time).and_then(|update| {
-                apply(
-                    shard,
-                    premises,
-                    duid,
-                    &data.client,
-                    &update,
-                    &mut outcome,
-                    emit,
-                )
+                let client = &data.client;
+                apply(shard, premises, duid, client, &update, &mut outcome, emit)
             }),
         };
         match verdict {
@@ -204,8 +207,17 @@ fn apply(
     if let Some((_, refused)) = premises.refused.iter().find(|(other, _)| *other == lease) {
         return Err(*refused);
     }
+    let (key, number) = match client.subscriber {
+        Some(subscriber) => (subscriber.key, subscriber.number),
+        None => (duid, update.iaid),
+    };
+    let ia = IaKey {
+        duid: key,
+        kind: update.kind,
+        iaid: number,
+    };
     let found = shard.by_lease(lease).map(|(id, record)| {
-        let same = record.duid == duid && record.kind == update.kind && record.iaid == update.iaid;
+        let same = record.ia() == ia;
         (id, Mine::of(&record, !same), same.then_some(record))
     });
     let (id, mine) = match &found {
@@ -258,6 +270,7 @@ fn apply(
         duid,
         kind: update.kind,
         iaid: update.iaid,
+        subscriber: client.subscriber,
         lease,
         link,
         status: update.theirs.status,

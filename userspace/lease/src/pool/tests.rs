@@ -43,6 +43,7 @@ fn bind(shard: &mut Shard, ia: &IaKey<'_>, lease: Lease) {
         duid: ia.duid,
         kind: ia.kind,
         iaid: ia.iaid,
+        subscriber: None,
         lease,
         link: LinkKey(1),
         status: BindingStatus::Active,

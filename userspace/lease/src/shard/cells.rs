@@ -1,5 +1,5 @@
-//! Octet strings that do not fit into a binding, in cells of a few sizes beside it: long DUIDs and
-//! relay data.
+//! Octet strings that do not fit into a binding, in cells of a few sizes beside it: long DUIDs,
+//! subscribers with their clients, and relay data.
 //!
 //! Who stores a string keeps its length and its cell; the length says which size the cell has.
 //! Cells are in chunks that are never moved, as bindings are.
@@ -15,7 +15,10 @@ const SIZES: [usize; 9] = [16, 48, 64, 80, 96, 132, 192, 256, VIA_LEN_MAX];
 /// Cells in a chunk.
 const CHUNK: usize = 32;
 
-const _: () = assert!(DUID_LEN_MAX <= VIA_LEN_MAX, "a size for every DUID");
+const _: () = assert!(
+    2 * DUID_LEN_MAX <= VIA_LEN_MAX,
+    "a size for every DUID, and with that of a subscriber"
+);
 
 /// All cells of one shard.
 pub(super) struct Cells {

@@ -10,7 +10,7 @@
 
 mod ahead;
 mod cells;
-mod duids;
+mod clients;
 mod index;
 mod slab;
 mod slot_set;
@@ -25,7 +25,7 @@ mod wheel;
 
 pub use self::ahead::Ahead;
 use self::cells::Cells;
-use self::duids::StoredDuid;
+use self::clients::StoredClient;
 use self::index::Index;
 use self::slab::Slab;
 use self::stored::Stored;
@@ -52,6 +52,9 @@ pub struct Shard {
     by_lease: Index,
     wheel: Wheel,
     unacked: Unacked,
+    /// Bindings that are keyed by a subscriber.
+    of_subscribers: usize,
+    client_changes: u64,
 }
 
 impl Shard {
@@ -67,6 +70,8 @@ impl Shard {
             by_lease: Index::new(),
             wheel: Wheel::new(),
             unacked: Unacked::default(),
+            of_subscribers: 0,
+            client_changes: 0,
         }
     }
 
@@ -92,6 +97,16 @@ impl Shard {
     /// Number of bindings.
     pub fn len(&self) -> usize {
         self.bindings.len()
+    }
+
+    /// Number of bindings that are keyed by a subscriber and not by their client.
+    pub fn of_subscribers(&self) -> usize {
+        self.of_subscribers
+    }
+
+    /// How often a subscriber's lease went from one of its clients to another since the last call.
+    pub fn take_client_changes(&mut self) -> u64 {
+        core::mem::take(&mut self.client_changes)
     }
 
     /// Whether there is no binding.
@@ -146,13 +161,14 @@ impl Shard {
         self.wheel.disarm(&mut self.bindings, id);
         let old = self.bindings[id];
         let via = old.via.replaced(record.via, &mut self.cells);
-        if old.is_of(&record.ia(), &self.cells) {
-            self.bindings[id] = Stored::new(record, old.duid, via);
+        let same_ia = old.is_of(&record.ia(), &self.cells);
+        if same_ia && old.client.is_of(record, &self.cells) {
+            self.bindings[id] = Stored::new(record, old.client, via);
         } else {
+            self.client_changes += u64::from(same_ia);
             self.forget_ia(id);
-            old.duid.remove(&mut self.cells);
-            let duid = StoredDuid::insert(record.duid, &mut self.cells);
-            self.bindings[id] = Stored::new(record, duid, via);
+            let client = self.replace_client(old.client, record);
+            self.bindings[id] = Stored::new(record, client, via);
             self.index_ia(id, ahead.ia);
         }
         self.wheel.arm(&mut self.bindings, id);
@@ -184,11 +200,12 @@ impl Shard {
         let Some(stored) = self.bindings.get(id).filter(|stored| stored.is_live()) else {
             return false;
         };
-        let (lease, duid, via) = (stored.lease(), stored.duid, stored.via);
+        let (lease, client, via) = (stored.lease(), stored.client, stored.via);
         self.wheel.disarm(&mut self.bindings, id);
         self.forget_ia(id);
         self.by_lease.remove(lease_hash(self.tables, lease), id);
-        duid.remove(&mut self.cells);
+        self.of_subscribers -= usize::from(client.is_subscriber());
+        client.remove(&mut self.cells);
         via.remove(&mut self.cells);
         self.unacked.forget(id);
         self.bindings.remove(id);
@@ -276,9 +293,9 @@ impl Shard {
     }
 
     fn insert(&mut self, record: &BindingRecord<'_>, lease: u64, ia: u64) -> u32 {
-        let duid = StoredDuid::insert(record.duid, &mut self.cells);
+        let client = self.replace_client(StoredClient::NONE, record);
         let via = StoredVia::NONE.replaced(record.via, &mut self.cells);
-        let id = self.bindings.insert(Stored::new(record, duid, via));
+        let id = self.bindings.insert(Stored::new(record, client, via));
         self.index_ia(id, ia);
         let Self {
             tables,
@@ -290,6 +307,14 @@ impl Shard {
         self.wheel.arm(&mut self.bindings, id);
         self.note_put(id, record.partner.unacked);
         id
+    }
+
+    fn replace_client(&mut self, old: StoredClient, record: &BindingRecord<'_>) -> StoredClient {
+        old.remove(&mut self.cells);
+        let client = StoredClient::insert(record, &mut self.cells);
+        self.of_subscribers += usize::from(client.is_subscriber());
+        self.of_subscribers -= usize::from(old.is_subscriber());
+        client
     }
 
     fn index_ia(&mut self, id: u32, hash: u64) {

@@ -1,18 +1,19 @@
 //! A binding as it lies in memory.
 
 use super::cells::Cells;
-use super::duids::StoredDuid;
+use super::clients::StoredClient;
 use super::slab::{NIL, Slot};
 use super::via::StoredVia;
 use crate::{AbsTime, BindingRecord, BindingState, BindingStatus, Lease, LinkKey, PartnerTimes};
 use wire::{Duid, IaKey, IaKind, Iaid};
 
-/// A binding without its long DUID and its relay data. Wide numbers are kept as halves so that it
+/// A binding without its long DUID, its subscriber and its relay data. Wide numbers are kept as halves so that it
 /// needs no more alignment than a `u32` and 104 octets hold it.
 #[derive(Clone, Copy)]
 pub(super) struct Stored {
     addr: [u32; 4],
     link: [u32; 2],
+    /// What it is keyed by: the subscriber's number of the IA, or else the client's IAID.
     iaid: u32,
     preferred_secs: u32,
     valid_secs: u32,
@@ -28,7 +29,7 @@ pub(super) struct Stored {
     expiration_time: u32,
     partner_raw_cltt: u32,
     pub(super) via: StoredVia,
-    pub(super) duid: StoredDuid,
+    pub(super) client: StoredClient,
     len: u8,
     /// `None`: an empty slot.
     status: Option<BindingStatus>,
@@ -43,14 +44,14 @@ const FLAG_UNACKED: u8 = 2;
 const FLAG_ACCEPTS_RECONFIGURE: u8 = 4;
 
 impl Stored {
-    /// The record with its DUID and its relay data stored as these, not armed.
-    pub(super) fn new(record: &BindingRecord<'_>, duid: StoredDuid, via: StoredVia) -> Self {
+    /// The record with its client and its relay data stored as these, not armed.
+    pub(super) fn new(record: &BindingRecord<'_>, client: StoredClient, via: StoredVia) -> Self {
         let addr = record.lease.addr;
         let flag = |flag: u8, set: bool| if set { flag } else { 0 };
         Self {
             addr: [96, 64, 32, 0].map(|shift| (addr >> shift) as u32),
             link: [32, 0].map(|shift| (record.link.0 >> shift) as u32),
-            iaid: record.iaid.0,
+            iaid: record.ia().iaid.0,
             preferred_secs: record.preferred_secs,
             valid_secs: record.valid_secs,
             cltt: record.cltt.0,
@@ -63,7 +64,7 @@ impl Stored {
             expiration_time: record.partner.expiration_time.0,
             partner_raw_cltt: record.partner.partner_raw_cltt.0,
             via,
-            duid,
+            client,
             len: record.lease.len,
             status: Some(record.status),
             flags: flag(FLAG_PD, record.kind == IaKind::Pd)
@@ -142,7 +143,7 @@ impl Stored {
 
     pub(super) fn ia<'a>(&'a self, cells: &'a Cells) -> Option<IaKey<'a>> {
         Some(IaKey {
-            duid: Duid::new(self.duid.octets(cells))?,
+            duid: Duid::new(self.client.key(cells))?,
             kind: self.kind(),
             iaid: Iaid(self.iaid),
         })
@@ -152,16 +153,19 @@ impl Stored {
     pub(super) fn is_of(&self, ia: &IaKey<'_>, cells: &Cells) -> bool {
         self.iaid == ia.iaid.0
             && self.kind() == ia.kind
-            && self.duid.octets(cells) == ia.duid.octets()
+            && self.client.key(cells) == ia.duid.octets()
     }
 
     /// What it says; `None` for an empty slot.
     pub(super) fn record<'a>(&'a self, cells: &'a Cells) -> Option<BindingRecord<'a>> {
+        let status = self.status?;
+        let (duid, iaid, subscriber) = self.client.read(Iaid(self.iaid), cells)?;
         Some(BindingRecord {
-            status: self.status?,
-            duid: Duid::new(self.duid.octets(cells))?,
+            status,
+            duid,
             kind: self.kind(),
-            iaid: Iaid(self.iaid),
+            iaid,
+            subscriber,
             lease: self.lease(),
             link: self.link(),
             preferred_secs: self.preferred_secs,
@@ -199,7 +203,7 @@ impl Slot for Stored {
         expiration_time: 0,
         partner_raw_cltt: 0,
         via: StoredVia::NONE,
-        duid: StoredDuid::NONE,
+        client: StoredClient::NONE,
         len: 0,
         status: None,
         flags: 0,

@@ -1,6 +1,6 @@
 use super::slab::CHUNK;
 use super::*;
-use crate::{BindingStatus, LinkKey, PartnerTimes, VIA_LEN_MAX};
+use crate::{BindingStatus, LinkKey, PartnerTimes, SubscriberIa, VIA_LEN_MAX};
 use proptest::prelude::*;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::LazyLock;
@@ -30,6 +30,22 @@ fn via(number: usize) -> &'static [u8] {
     &OCTETS[from..from + len]
 }
 
+/// Every third client has its leases by its subscriber, whose key has a length of its own.
+fn subscriber(client: u8, number: u32) -> Option<SubscriberIa<'static>> {
+    static KEYS: LazyLock<Vec<Vec<u8>>> = LazyLock::new(|| {
+        let key = |client: u8| {
+            let mut key = vec![client; [4, 12, 36, 130][usize::from(client) % 4]];
+            key[..3].copy_from_slice(&[0xff, 0xff, 37]);
+            key
+        };
+        (0..=u8::MAX).map(key).collect()
+    });
+    client.is_multiple_of(3).then(|| SubscriberIa {
+        key: Duid::new(&KEYS[usize::from(client)]).expect("a length a DUID may have"),
+        number: Iaid(number / 2),
+    })
+}
+
 fn record(octets: &[u8], iaid: u32, lease: Lease, expires: u32) -> BindingRecord<'_> {
     BindingRecord {
         duid: Duid::new(octets).expect("a length a DUID may have"),
@@ -39,6 +55,7 @@ fn record(octets: &[u8], iaid: u32, lease: Lease, expires: u32) -> BindingRecord
             IaKind::Pd
         },
         iaid: Iaid(iaid),
+        subscriber: subscriber(octets[0], iaid),
         lease,
         link: LinkKey(0x0123_4567_89ab_cdef),
         status: BindingStatus::Active,
@@ -154,6 +171,47 @@ fn replacing_keeps_the_place_and_forgets_the_former_holder() {
     assert_eq!(expired_at(&mut shard, 200), [7]);
     assert!(!shard.remove(id));
     assert!(shard.is_empty());
+}
+
+#[test]
+fn a_subscriber_s_lease_goes_from_client_to_client_and_stays_its_own() {
+    let mut shard = Shard::new(ShardId(0), 1);
+    let clients = [0, 4, 6].map(duid_octets);
+    let [before, after, other] = &clients;
+    let old = record(before, 2, lease(7), 100);
+    let id = shard.put(&old);
+    let mut swapped = BindingRecord {
+        subscriber: old.subscriber,
+        ..record(after, 40, lease(7), 200)
+    };
+    for expires in [200, 300] {
+        swapped.expires = AbsTime(expires);
+        assert_eq!(shard.put(&swapped), id);
+        assert_eq!(shard.get(id), Some(swapped));
+        let found: Vec<_> = shard.leases_of(&old.ia()).collect();
+        assert_eq!(found, [(id, swapped)]);
+        assert_eq!(shard.of_subscribers(), 1);
+    }
+    assert_eq!(shard.take_client_changes(), 1);
+    // Another number is another IA, and another subscriber another client.
+    for key in [
+        record(before, 4, lease(7), 9).ia(),
+        record(other, 2, lease(7), 9).ia(),
+    ] {
+        assert_eq!(shard.leases_of(&key).count(), 0);
+    }
+    // Without a subscriber it is the client's own.
+    let own = BindingRecord {
+        subscriber: None,
+        ..swapped
+    };
+    assert_eq!(shard.put(&own), id);
+    assert_eq!(shard.leases_of(&old.ia()).count(), 0);
+    assert_eq!(shard.leases_of(&own.ia()).count(), 1);
+    assert_eq!(shard.of_subscribers(), 0);
+    shard.put(&swapped);
+    assert!(shard.remove(id));
+    assert_eq!(shard.of_subscribers(), 0);
 }
 
 #[test]

@@ -14,6 +14,7 @@ fn record(number: u16, version: u32, unacked: bool) -> BindingRecord<'static> {
         duid: Duid::new(&DUID).expect("a DUID"),
         kind: IaKind::Na,
         iaid: Iaid(1),
+        subscriber: None,
         lease: Lease {
             addr: u128::from(number),
             len: 128,

@@ -64,6 +64,7 @@ impl Config {
             options: link.options.clone(),
             pools: link.pools.iter().map(pool).collect(),
             relationship: self.relationship_of(index),
+            clients: link.clients,
         }
     }
 

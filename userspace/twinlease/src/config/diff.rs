@@ -2,7 +2,7 @@
 
 use super::model::{Config, Lifetimes, Link, Pool};
 use crate::control::view::kind_word;
-use engine::{ClassSpec, ReservationChanges};
+use engine::{ClassSpec, Clients, ReservationChanges};
 use std::collections::BTreeMap;
 use std::fmt::Display;
 
@@ -172,6 +172,7 @@ impl Changes {
             interface,
             link_addresses,
             shared_network,
+            clients,
             lifetimes,
             options,
             pools,
@@ -186,11 +187,34 @@ impl Changes {
         if before.shared_network != *shared_network {
             self.say(&link, "shares another network");
         }
+        self.clients(&link, before.clients, *clients);
         self.lifetimes(&format!("{link}: lifetimes"), before.lifetimes, *lifetimes);
         if before.options != *options {
             self.say(&link, "options changed");
         }
         self.pools(&link, &before.pools, pools);
+    }
+
+    fn clients(&mut self, link: &str, before: Clients, after: Clients) {
+        let Clients {
+            key,
+            subscriber_ias,
+            takeover_after_secs,
+        } = after;
+        if before.key != key {
+            let keys = (before.key.as_str(), key.as_str());
+            let change = format!(
+                "client-key from {} to {}: leases under the former run out by themselves",
+                keys.0, keys.1
+            );
+            self.say(link, &change);
+        }
+        if before.subscriber_ias != subscriber_ias {
+            self.say(link, "subscriber-ias changed");
+        }
+        if before.takeover_after_secs != takeover_after_secs {
+            self.say(link, "takeover-after changed");
+        }
     }
 
     fn pools(&mut self, link: &str, before: &[Pool], after: &[Pool]) {

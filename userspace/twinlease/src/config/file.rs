@@ -8,6 +8,7 @@ use engine::OptionValues;
 use toml::de::DeValue;
 
 use super::class::{Class, ClassNames};
+use super::clients::ClientKeys;
 use super::failover::Failover;
 use super::fault::{Findings, Place};
 use super::model::{Idle, Io, VerifyChecksums};
@@ -96,6 +97,7 @@ pub struct Link {
     pub interface: Maybe<String>,
     pub link_addresses: List<Prefix>,
     pub shared_network: Maybe<String>,
+    pub clients: ClientKeys,
     pub lifetimes: Lifetimes,
     pub options: OptionValues,
     pub address_pools: Vec<AddressPool>,
@@ -235,6 +237,7 @@ impl Link {
             interface: t.get("interface"),
             link_addresses: t.list("link-addresses"),
             shared_network: t.get("shared-network"),
+            clients: ClientKeys::read(t),
             lifetimes: t.table("lifetimes", Lifetimes::read),
             options: t.table("options", options::read),
             address_pools: t.tables("address-pool", |t| AddressPool {

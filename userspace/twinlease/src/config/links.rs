@@ -9,6 +9,7 @@ use wire::IaKind;
 
 use super::check::lifetimes;
 use super::class::ClassNames;
+use super::clients;
 use super::fault::{Findings, Place};
 use super::file;
 use super::model::{Interface, Lifetimes, Link, Pool};
@@ -137,6 +138,7 @@ fn one_link<'f>(
             .collect(),
         lifetimes: here,
         shared_network: link.shared_network.as_ref().map(|name| name.value.clone()),
+        clients: clients::check(link, findings),
         options: link.options.clone(),
         pools,
     }

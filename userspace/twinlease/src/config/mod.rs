@@ -3,6 +3,7 @@
 mod build;
 mod check;
 mod class;
+mod clients;
 pub mod diff;
 mod failover;
 mod fault;

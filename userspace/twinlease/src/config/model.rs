@@ -147,6 +147,8 @@ pub struct Link {
     pub lifetimes: Lifetimes,
     /// The network that it shares with other links of the same name here.
     pub shared_network: Option<String>,
+    /// How it tells its clients apart.
+    pub clients: engine::Clients,
     /// Options that it overrides.
     pub options: OptionValues,
     /// Address and prefix pools, in the order of the file, addresses first.

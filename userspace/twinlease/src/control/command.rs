@@ -6,7 +6,7 @@
 use datapath::InterfaceId;
 use engine::reconfigure::{RequestedMessage, Unreachable};
 use engine::{Imported, NotImported};
-use lease::{AbsTime, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes};
+use lease::{AbsTime, BindingRecord, BindingStatus, Lease, LinkKey, PartnerTimes, SubscriberIa};
 use std::net::Ipv6Addr;
 use tokio::sync::oneshot;
 use wire::{Duid, IaKind, Iaid, SHARDS, ShardId};
@@ -326,6 +326,8 @@ pub struct OwnedBinding {
     pub kind: IaKind,
     /// Which of the client's IAs.
     pub iaid: Iaid,
+    /// Key of the subscriber and number of its IA; see [`BindingRecord::subscriber`].
+    pub subscriber: Option<(Box<[u8]>, Iaid)>,
     /// The address or delegated prefix.
     pub lease: Lease,
     /// The link it was given on.
@@ -351,12 +353,26 @@ pub struct OwnedBinding {
 }
 
 impl OwnedBinding {
-    /// The record it was made from; `None` if its DUID is none.
+    /// The shard it belongs into.
+    pub fn shard(&self) -> ShardId {
+        let key = self.subscriber.as_ref().map_or(&self.duid, |(key, _)| key);
+        Duid::new(key).map_or(ShardId(0), Duid::shard)
+    }
+
+    /// The record it was made from; `None` if its DUID or its subscriber's key is none.
     pub fn record(&self) -> Option<BindingRecord<'_>> {
+        let subscriber = match &self.subscriber {
+            Some((key, number)) => Some(SubscriberIa {
+                key: Duid::new(key)?,
+                number: *number,
+            }),
+            None => None,
+        };
         Some(BindingRecord {
             duid: Duid::new(&self.duid)?,
             kind: self.kind,
             iaid: self.iaid,
+            subscriber,
             lease: self.lease,
             link: self.link,
             status: self.status,
@@ -378,6 +394,9 @@ impl From<BindingRecord<'_>> for OwnedBinding {
             duid: record.duid.octets().into(),
             kind: record.kind,
             iaid: record.iaid,
+            subscriber: record
+                .subscriber
+                .map(|subscriber| (subscriber.key.octets().into(), subscriber.number)),
             lease: record.lease,
             link: record.link,
             status: record.status,

@@ -8,4 +8,5 @@ pub mod reconfigured;
 pub mod render;
 pub mod server;
 pub mod status;
+pub mod subscriber;
 pub mod view;

@@ -225,6 +225,12 @@ pub fn lease_details(lease: &BindingView) -> String {
         ("status", lease.status.clone()),
         ("duid", lease.duid.clone()),
         ("iaid", format!("{:08x} ({})", lease.iaid, lease.iaid)),
+    ];
+    if !lease.subscriber.is_empty() {
+        lines.push(("subscriber", lease.subscriber.clone()));
+        lines.push(("subscriber IA", lease.subscriber_ia.to_string()));
+    }
+    lines.extend([
         ("link", lease.link.clone()),
         ("pool", lease.pool.clone()),
         ("reserved", lease.reserved.clone()),
@@ -233,7 +239,7 @@ pub fn lease_details(lease: &BindingView) -> String {
         ("cltt", moment(&lease.cltt)),
         ("status since", moment(&lease.status_since)),
         ("expires", moment(&lease.expires)),
-    ];
+    ]);
     lines.retain(|(_, value)| !value.is_empty());
     if let Some(partner) = &lease.partner {
         let acked = if partner.unacked { "no" } else { "yes" };

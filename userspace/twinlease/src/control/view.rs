@@ -8,9 +8,10 @@ use lease::{AbsTime, BindingStatus, Lease, LinkKey, PartnerTimes, PoolSpec};
 use serde::{Deserialize, Serialize};
 use std::fmt::Write;
 use std::net::Ipv6Addr;
-use wire::IaKind;
+use wire::{IaKind, Iaid};
 
 use super::command::OwnedBinding;
+use super::subscriber;
 
 /// [`BindingView::pool`] of a lease that no configured pool contains.
 pub const OUTSIDE: &str = "outside";
@@ -32,6 +33,14 @@ pub struct BindingView {
     pub duid: String,
     /// Which of the client's IAs of this kind.
     pub iaid: u32,
+    /// The subscriber, where the link tells its clients apart by a relay's word: the option, its
+    /// data in hexadecimal with colons and, of an Interface-Id, behind which link-address it is
+    /// unique. Absent if the lease is the client's own.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subscriber: String,
+    /// Which of the subscriber's IAs of this kind, from 0; absent if that.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub subscriber_ia: u32,
     /// The link's name; [`LINK_KEY_PREFIX`] and its key if the config has no such link any more.
     pub link: String,
     /// The range of the pool the lease is drawn from, or [`OUTSIDE`].
@@ -115,6 +124,11 @@ impl BindingView {
             kind: kind_word(binding.kind).into(),
             duid: hex(&binding.duid),
             iaid: binding.iaid.0,
+            subscriber: match &binding.subscriber {
+                Some((key, _)) => subscriber::word(key),
+                None => String::new(),
+            },
+            subscriber_ia: binding.subscriber.as_ref().map_or(0, |(_, Iaid(ia))| *ia),
             link: link.map_or_else(|| key_word(binding.link), |link| link.name().into()),
             pool: pool.map_or_else(|| OUTSIDE.into(), |served| range_of(served.pool().spec())),
             reserved: reserved_by(binding.lease, model).unwrap_or_default(),
@@ -222,6 +236,10 @@ pub fn parse_link(text: &str, model: &Model) -> Option<LinkKey> {
 
 fn key_word(key: LinkKey) -> String {
     format!("{LINK_KEY_PREFIX}{:016x}", key.0)
+}
+
+fn is_zero(number: &u32) -> bool {
+    *number == 0
 }
 
 /// Binding-status in the words of RFC 8156 §7.2.

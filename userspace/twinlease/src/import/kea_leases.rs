@@ -124,6 +124,8 @@ impl KeaColumns {
             kind: kind_word(kind).into(),
             duid: cell(cells, self.duid).to_owned(),
             iaid: secs(self.iaid, "iaid")?,
+            subscriber: String::new(),
+            subscriber_ia: 0,
             // As the links of an imported config are named, if the lease's place does not say.
             link: format!("subnet-{subnet}"),
             pool: String::new(),

@@ -13,6 +13,7 @@ mod text;
 
 use crate::config::value::parse_hex;
 use crate::control::command::OwnedBinding;
+use crate::control::subscriber;
 use crate::control::view::{BindingView, parse_kind, parse_lease, parse_link, parse_status};
 use engine::{Imported, Model, NotImported};
 use lease::{AbsTime, PartnerTimes};
@@ -207,7 +208,8 @@ pub async fn import<R: BufRead>(
 /// What of it cannot be, in words for who wrote it.
 pub fn binding_of(view: &BindingView, model: &Model) -> Result<OwnedBinding, String> {
     let lease = parse_lease(&view.lease)?;
-    let duid = parse_hex(&view.duid).filter(|octets| Duid::new(octets).is_some());
+    let duid = parse_hex(&view.duid)
+        .filter(|octets| Duid::new(octets).is_some_and(|duid| !duid.is_subscriber()));
     let duid = duid.ok_or_else(|| format!("{:?} is not a DUID", view.duid))?;
     let kind = parse_kind(&view.kind, lease)?;
     let status = parse_status(&view.status)
@@ -215,11 +217,16 @@ pub fn binding_of(view: &BindingView, model: &Model) -> Result<OwnedBinding, Str
     let named = parse_link(&view.link, model);
     let link = named.or_else(|| model.link_of_lease(lease).map(engine::Link::key));
     let link = link.ok_or("no configured link has it: neither a pool nor link-addresses")?;
+    let subscriber = match view.subscriber.as_str() {
+        "" => None,
+        words => Some((subscriber::parse(words)?, Iaid(view.subscriber_ia))),
+    };
     let via = parse_hex(&view.via).ok_or_else(|| format!("{:?} is not hexadecimal", view.via))?;
     Ok(OwnedBinding {
         duid: duid.into(),
         kind,
         iaid: Iaid(view.iaid),
+        subscriber,
         lease,
         link,
         status,

@@ -11,7 +11,6 @@ use journal::{Appender, Disk, Health, Journal};
 use lease::{AbsTime, BindingDelta, Shard};
 use std::sync::Arc;
 use std::time::Duration;
-use wire::shard_of;
 
 /// Pause while the journal writes what it has.
 const PAUSE: Duration = Duration::from_micros(200);
@@ -85,7 +84,7 @@ impl Offline {
         let Some(record) = binding.record() else {
             return answer.refuse(index, "its DUID is none".into());
         };
-        let client = shard_of(&binding.duid);
+        let client = binding.shard();
         let taken =
             engine::foreign_owner(&self.model, client, binding.lease).is_some_and(|owner| {
                 let owner = &self.shards[usize::from(owner.0)];

@@ -1,7 +1,7 @@
 //! A file of leases, line by line, whatever its format.
 
 use super::kea_leases::KeaColumns;
-use super::text::{self, CSV_HEADER};
+use super::text::{self, CSV_HEADER, CSV_HEADER_WITHOUT_SUBSCRIBER};
 use crate::control::view::BindingView;
 use anyhow::{Context as _, bail};
 use std::collections::BTreeMap;
@@ -55,7 +55,7 @@ impl<R: BufRead> Rows<R> {
         let found = match head {
             "" if format.is_none() => bail!("the file is empty"),
             _ if head.starts_with('{') => Some(Format::Json),
-            _ if head == CSV_HEADER => Some(Format::Csv),
+            CSV_HEADER | CSV_HEADER_WITHOUT_SUBSCRIBER => Some(Format::Csv),
             _ if head.starts_with("address,duid,valid_lifetime,expire,") => Some(Format::Kea),
             _ => None,
         };
@@ -65,7 +65,9 @@ impl<R: BufRead> Rows<R> {
         )?;
         let columns = match format {
             Format::Kea => Some(KeaColumns::of_header(head)?),
-            Format::Csv if head != CSV_HEADER => bail!("the first line is not {CSV_HEADER:?}"),
+            Format::Csv if found != Some(Format::Csv) => {
+                bail!("the first line is not {CSV_HEADER:?}")
+            }
             Format::Csv | Format::Json => None,
         };
         let line = if format == Format::Json { 0 } else { 1 };

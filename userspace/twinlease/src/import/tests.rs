@@ -170,6 +170,8 @@ async fn an_export_comes_back_in_both_formats() {
         kind: "address".into(),
         duid: "00:01:02:03".into(),
         iaid: 7,
+        subscriber: "interface-id 65:74:68 behind 2001:db8:1::1".into(),
+        subscriber_ia: 1,
         link: "subnet-7".into(),
         pool: String::new(),
         reserved: String::new(),

@@ -7,8 +7,12 @@ use lease::AbsTime;
 
 /// The first line of a file with columns. Times are seconds since 1970, or `never`.
 pub const CSV_HEADER: &str = "lease,kind,duid,iaid,link,status,preferred-secs,valid-secs,cltt,\
-                              status-since,expires,accepts-reconfigure,via";
-const COLUMNS: usize = 13;
+                              status-since,expires,accepts-reconfigure,via,subscriber,subscriber-ia";
+/// The first line of files from before leases could be a subscriber's.
+pub const CSV_HEADER_WITHOUT_SUBSCRIBER: &str = "lease,kind,duid,iaid,link,status,preferred-secs,valid-secs,cltt,\
+     status-since,expires,accepts-reconfigure,via";
+const COLUMNS: usize = 15;
+const COLUMNS_WITHOUT_SUBSCRIBER: usize = 13;
 
 /// A binding in columns, without the end of the line.
 pub fn csv_row(view: &BindingView) -> String {
@@ -30,6 +34,8 @@ pub fn csv_row(view: &BindingView) -> String {
         moment(&view.expires),
         view.accepts_reconfigure.to_string(),
         view.via.clone(),
+        view.subscriber.clone(),
+        view.subscriber_ia.to_string(),
     ];
     let mut writer = WriterBuilder::new().from_writer(Vec::new());
     // Writing to memory cannot fail, and what is written is what was text before.
@@ -60,10 +66,12 @@ pub(super) fn parse_csv(line: &str) -> Row {
         why,
     };
     match reader.read_record(&mut record) {
-        Ok(_) if record.len() == COLUMNS => match view(&record) {
-            Ok(view) => Row::Lease(Box::new(view)),
-            Err(why) => skipped(why),
-        },
+        Ok(_) if [COLUMNS, COLUMNS_WITHOUT_SUBSCRIBER].contains(&record.len()) => {
+            match view(&record) {
+                Ok(view) => Row::Lease(Box::new(view)),
+                Err(why) => skipped(why),
+            }
+        }
         Ok(_) => skipped(format!("{} columns instead of {COLUMNS}", record.len())),
         Err(error) => skipped(error.to_string()),
     }
@@ -89,6 +97,11 @@ fn view(record: &StringRecord) -> Result<BindingView, String> {
         kind: text(1),
         duid: text(2),
         iaid: number(3)?,
+        subscriber: text(13),
+        subscriber_ia: match record.len() {
+            COLUMNS => number(14)?,
+            _ => 0,
+        },
         link: text(4),
         pool: String::new(),
         reserved: String::new(),

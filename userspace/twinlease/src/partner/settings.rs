@@ -89,7 +89,7 @@ fn digest(failover: &model::Failover, config: &Config, model: &Model) -> ConfigD
     let mut digest = ConfigDigest::default();
     for &index in &failover.links {
         let key = model.links()[index].key();
-        digest.add_link(key);
+        digest.add_link(key, model.links()[index].client_key());
         let pools = model.pools().iter();
         for served in pools.filter(|served| served.link().index() == index) {
             digest.add_pool(key, served.pool().spec());

@@ -16,7 +16,7 @@ use arrayvec::ArrayVec;
 use datapath::{Datagram, ReplyTo, Tx};
 use engine::{BATCH_MAX, Batch, Context, DropReason, Ingress, InterfaceId, Model, Outcome, Parsed};
 use journal::{Appender, ControlDelta};
-use lease::{AbsTime, BindingDelta, Lease, Leeway};
+use lease::{AbsTime, BindingDelta, Lease, Leeway, Shard};
 use std::sync::Arc;
 use std::time::Duration;
 use wire::{MessageType, SHARDS};
@@ -96,7 +96,7 @@ impl Desk {
                     }
                 };
                 self.counters.received.of(parsed.msg_type().0).add(1);
-                match usize::from(self.owner[usize::from(parsed.shard().0)]) {
+                match self.owner_of(parsed) {
                     owner if owner == self.index => ways.push(&datagram.reply_to),
                     owner => {
                         batch.pop();
@@ -120,11 +120,20 @@ impl Desk {
                 source: letter.source,
                 destination: letter.destination,
             };
-            match batch.push(&ingress) {
-                Ok(_) => ways.push(&letter.reply_to),
+            let parsed = match batch.push(&ingress) {
+                Ok(parsed) => parsed,
                 Err(reason) => {
                     self.trace.dropped(&ingress, None, now, reason.index());
                     self.drop_for(reason);
+                    continue;
+                }
+            };
+            match self.owner_of(parsed) {
+                owner if owner == self.index => ways.push(&letter.reply_to),
+                // By the model that is served since it was handed over.
+                owner => {
+                    batch.pop();
+                    self.put_into_inbox(owner, letter.clone());
                 }
             }
         }
@@ -138,6 +147,11 @@ impl Desk {
         }
     }
 
+    /// The worker that answers a message.
+    fn owner_of(&self, parsed: &Parsed<'_>) -> usize {
+        usize::from(self.owner[usize::from(parsed.shard(&self.model).0)])
+    }
+
     fn hand_over(&mut self, owner: usize, datagram: &Datagram<'_>) {
         let letter = HandedOver {
             payload: datagram.payload.into(),
@@ -146,7 +160,11 @@ impl Desk {
             source: datagram.source,
             destination: datagram.destination,
         };
-        match self.inboxes[owner].put(Mail::HandedOver(Box::new(letter))) {
+        self.put_into_inbox(owner, Box::new(letter));
+    }
+
+    fn put_into_inbox(&mut self, owner: usize, letter: Box<HandedOver>) {
+        match self.inboxes[owner].put(Mail::HandedOver(letter)) {
             Ok(()) => self.counters.handed_out.add(1),
             Err(Busy) => self.drop_here(WorkerDrop::InboxFull),
         }
@@ -165,7 +183,7 @@ impl Desk {
         let (shards, context, mut recorder) = self.deciding(now);
         let outcome = engine::answer(
             &context,
-            shards.get_mut(parsed.shard()),
+            shards.get_mut(parsed.shard(context.model)),
             parsed,
             tx.payload_mut(&mut reply),
             &mut |delta| recorder.record(delta),
@@ -292,8 +310,11 @@ impl Desk {
 
     /// Publishes how many bindings there are, and how many of them the partner has not
     /// acknowledged.
-    pub fn count_bindings(&self) {
+    pub fn count_bindings(&mut self) {
         self.counters.bindings.set(self.shards.bindings() as u64);
+        let of_subscribers = self.shards.all().map(Shard::of_subscribers).sum::<usize>();
+        (self.counters.subscriber_bindings).set(of_subscribers as u64);
+        (self.counters.client_changes).add(self.shards.take_client_changes());
         self.count_unacked();
     }
 

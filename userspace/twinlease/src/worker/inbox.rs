@@ -14,6 +14,7 @@ use std::sync::Arc;
 const CAPACITY: usize = 4096;
 
 /// A datagram copied out of the frame of the worker that received it.
+#[derive(Clone)]
 pub struct HandedOver {
     /// The DHCPv6 message.
     pub payload: Box<[u8]>,

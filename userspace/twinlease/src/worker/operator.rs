@@ -5,7 +5,6 @@ use crate::control::command::{EndLease, Ended, ImportLeases, TakeLeases};
 use engine::{Context, NotImported};
 use lease::{AbsTime, BindingDelta};
 use std::sync::Arc;
-use wire::shard_of;
 
 impl Desk {
     /// Releases or resets a lease, in whichever shard of this worker it is.
@@ -83,7 +82,7 @@ impl Desk {
                 outcomes.push(Err(NotImported::Status));
                 continue;
             };
-            let id = shard_of(record.duid.octets());
+            let id = record.shard();
             let (shards, mut recorder) = self.recorder();
             let outcome = engine::import(
                 &context,

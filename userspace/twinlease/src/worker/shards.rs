@@ -21,7 +21,11 @@ pub struct ShardSet {
 
 impl ShardSet {
     /// Takes over `shards`, in any order.
-    pub fn new(shards: Vec<Shard>) -> Self {
+    pub fn new(mut shards: Vec<Shard>) -> Self {
+        // What recovery replayed is nothing new.
+        for shard in &mut shards {
+            shard.take_client_changes();
+        }
         let mut slots: Vec<Option<Shard>> = (0..SHARDS).map(|_| None).collect();
         let mut owned = Vec::with_capacity(shards.len());
         for shard in shards {
@@ -63,6 +67,12 @@ impl ShardSet {
     /// Bindings over all shards.
     pub fn bindings(&self) -> usize {
         self.all().map(Shard::len).sum()
+    }
+
+    /// How often a subscriber's lease went to another of its clients since the last call.
+    pub fn take_client_changes(&mut self) -> u64 {
+        let shards = self.shards.iter_mut().flatten();
+        shards.map(Shard::take_client_changes).sum()
     }
 
     /// Ends what is due now, looking at no more than `budget` bindings a call; how many were
@@ -163,6 +173,7 @@ mod tests {
                 duid: Duid::new(&duid).unwrap(),
                 kind: IaKind::Na,
                 iaid: Iaid(1),
+                subscriber: None,
                 lease: Lease {
                     addr: u128::from(id) << 32 | u128::from(n),
                     len: 128,

@@ -6,6 +6,7 @@ use crate::duid::{Duid, IaKind, Iaid};
 use crate::failover::lease_options::{LeaseOptions, rejection};
 use crate::failover::message::{FailoverMessage, MessageError, status};
 use crate::failover::once;
+use crate::failover::subscriber;
 use crate::failover::writer::FrameWriter;
 use crate::malformed::{Fault, Malformed};
 use crate::option::{Options, RawOption};
@@ -14,6 +15,7 @@ use crate::options::identity::duid;
 use crate::options::scalar::number_32;
 use crate::options::status::Status;
 use crate::reply::NoRoom;
+use crate::subscriber::SubscriberIa;
 
 /// The one container of a BNDUPD or BNDREPLY.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -51,8 +53,11 @@ pub struct Client<'a> {
     pub reconfigure_data: Option<ReconfigureData<'a>>,
     /// Data of OPTION_LQ_RELAY_DATA (RFC 5007 §4.1.2.4), uninterpreted.
     pub relay_data: Option<&'a [u8]>,
-    /// Data of the first OPTION_VENDOR_OPTS (RFC 9915 §21.17), uninterpreted.
+    /// Data of the first OPTION_VENDOR_OPTS (RFC 9915 §21.17) that names no subscriber,
+    /// uninterpreted.
     pub vendor_opts: Option<&'a [u8]>,
+    /// The subscriber whose IA it is, if the client is not what the binding is keyed by.
+    pub subscriber: Option<SubscriberIa<'a>>,
 }
 
 /// OPTION_F_RECONFIGURE_DATA (RFC 8156 §5.5.13).
@@ -160,9 +165,12 @@ impl<'a> ClientData<'a> {
                     once(&mut client.reconfigure_data, &option, data)?;
                 }
                 OptionCode::LQ_RELAY_DATA => once(&mut client.relay_data, &option, option.data)?,
-                OptionCode::VENDOR_OPTS => {
-                    client.vendor_opts.get_or_insert(option.data);
-                }
+                OptionCode::VENDOR_OPTS => match subscriber::parse(&option)? {
+                    Some(value) => once(&mut client.subscriber, &option, value)?,
+                    None => {
+                        client.vendor_opts.get_or_insert(option.data);
+                    }
+                },
                 OptionCode::IA_TA => has_ia_ta = true,
                 OptionCode::IA_NA | OptionCode::IA_PD => {
                     for lease in IaLeases::parse(&option)? {

@@ -16,6 +16,7 @@ pub mod framing;
 pub mod lease_options;
 pub mod message;
 pub mod state;
+pub mod subscriber;
 pub mod tls;
 pub mod values;
 pub mod writer;
@@ -32,6 +33,7 @@ pub use framing::{Frames, FramingError, stamp};
 pub use lease_options::LeaseOptions;
 pub use message::{Body, FailoverMessage, MessageError};
 pub use state::State;
+pub use subscriber::{ENTERPRISE, MAGIC};
 pub use tls::TlsMessage;
 pub use values::{
     ConnectFlags, DnsFlags, ProtocolVersion, ServerFlags, ServerState, TransactionId,

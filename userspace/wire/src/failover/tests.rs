@@ -16,6 +16,7 @@ use crate::option::RawOption;
 use crate::options::dns::{Name, encode_name, names};
 use crate::options::status::Status;
 use crate::reply::NoRoom;
+use crate::subscriber::SubscriberIa;
 
 fn id() -> TransactionId {
     TransactionId::new(0x0001_0203)
@@ -301,12 +302,20 @@ proptest! {
     fn client_data_is_read_as_written(
         duid in of(collection::vec(any::<u8>(), 3..=130)),
         base_time in of(any::<u32>()),
+        line in (any::<bool>(), any::<u8>()),
         extra in (of(octets(9)), of((any::<u32>(), octets(20))), of(octets(60)), of(status())),
         vendor_opts in of(octets(30)),
         leases in collection::vec((any::<bool>(), any::<[u32; 5]>(), any::<u128>(), 0_u8..=128, lease_parts()), 0..5),
     ) {
         let dns_name = encode_name("host.example.net").unwrap();
+        let number = Iaid(u32::from(line.1));
+        let key = line.0.then_some([0xff, 0xff, 37, line.1]);
+        let subscriber = key.as_ref().map(|key| SubscriberIa {
+            key: Duid::new(key).unwrap(),
+            number,
+        });
         let client = Client {
+            subscriber,
             status: as_status(&extra.3),
             client_id: duid.as_deref().and_then(Duid::new),
             base_time,

@@ -4,6 +4,7 @@ use crate::code::{MessageType, OptionCode};
 use crate::duid::{IaKind, Iaid};
 use crate::failover::binding::Client;
 use crate::failover::lease_options::LeaseOptions;
+use crate::failover::subscriber;
 use crate::failover::values::TransactionId;
 use crate::options::status::Status;
 use crate::reply::{NoRoom, Open, ReplyWriter};
@@ -118,6 +119,9 @@ impl<'b> FrameWriter<'b> {
         }
         self.maybe(OptionCode::LQ_RELAY_DATA, client.relay_data)?;
         self.maybe(OptionCode::VENDOR_OPTS, client.vendor_opts)?;
+        if let Some(subscriber) = &client.subscriber {
+            subscriber::put(subscriber, self)?;
+        }
         Ok(open)
     }
 

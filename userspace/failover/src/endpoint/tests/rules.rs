@@ -341,7 +341,9 @@ fn mclt_of_the_primary_is_adopted_kept_and_told() {
 #[test]
 fn other_pools_are_a_warning_and_no_reason_to_part() {
     let mut secondary = config(Role::Secondary);
-    secondary.digest.add_link(lease::LinkKey(1));
+    secondary
+        .digest
+        .add_link(lease::LinkKey(1), wire::ClientKey::Duid);
     let mut pair = Pair::of(config(Role::Primary), secondary);
     pair.start(PRIMARY);
     pair.start(SECONDARY);

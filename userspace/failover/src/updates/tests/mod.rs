@@ -3,6 +3,7 @@
 mod conflict;
 mod converge;
 mod life;
+mod subscriber;
 mod wire;
 
 use super::*;
@@ -77,6 +78,7 @@ pub(super) fn active<'a>(
         duid: Duid::new(duid).unwrap(),
         kind: IaKind::Na,
         iaid: Iaid(1),
+        subscriber: None,
         lease,
         link: LINK,
         status: BindingStatus::Active,
@@ -124,7 +126,7 @@ impl Side {
     }
 
     pub(super) fn put(&mut self, record: &BindingRecord<'_>) -> BindingId {
-        let shard = &mut self.shards[shard_of(record.duid)];
+        let shard = &mut self.shards[shard_of(record.ia().duid)];
         if !shard.holds(record.lease) {
             assert!(self.pool.adopt(shard.id(), record.lease), "free");
         }
@@ -143,9 +145,11 @@ impl Side {
             let Some((_, record)) = shard.by_lease(lease) else {
                 continue;
             };
+            assert_eq!(record.subscriber, None, "not kept here");
             let duid = record.duid.octets().to_vec();
             let mut record = BindingRecord {
                 duid: Duid::new(&duid).unwrap(),
+                subscriber: None,
                 via: &[],
                 ..record
             };
@@ -191,7 +195,9 @@ impl Side {
     pub(super) fn receive(&mut self, frame: &[u8]) -> (Vec<u8>, Outcome) {
         let (id, _) = frame_body(frame);
         let data = client_data(frame);
-        let shard = client_of(&data).map_or(0, shard_of);
+        let subscriber = data.client.subscriber.map(|ia| ia.key);
+        let client = subscriber.or(client_of(&data).ok());
+        let shard = client.map_or(0, shard_of);
         let (mut yielded, mut refused) = (Vec::new(), Vec::new());
         let mut reply = vec![0; 2 * frame.len() + 64];
         for _ in 0..2 {

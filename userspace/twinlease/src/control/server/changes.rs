@@ -6,7 +6,6 @@ use axum::response::Json;
 use lease::{BindingStatus, Lease};
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
-use wire::shard_of;
 
 use super::ControlState;
 use super::answer::ApiError;
@@ -129,7 +128,7 @@ async fn import_all(state: &ControlState, views: &[BindingView]) -> Result<Impor
     take_foreign(state, &model, &mut coming).await?;
     let workers = state.workers.all().count();
     for worker in 0..workers {
-        let of_worker = |coming: &Coming| state.workers.owner(shard_of(&coming.binding.duid));
+        let of_worker = |coming: &Coming| state.workers.owner(coming.binding.shard());
         let mut rest: Vec<Coming> = Vec::new();
         let (own, others) = coming
             .drain(..)
@@ -152,7 +151,7 @@ async fn take_foreign(
         .iter()
         .enumerate()
         .filter_map(|(at, coming)| {
-            let client = shard_of(&coming.binding.duid);
+            let client = coming.binding.shard();
             let lease = coming.binding.lease;
             let owner = engine::foreign_owner(model, client, lease)?;
             Some((

@@ -190,8 +190,11 @@ async fn page(
     if !(1..=LIMIT_MAX).contains(&limit) {
         return Err(ApiError::Bad(format!("limit: write 1 to {LIMIT_MAX}")));
     }
-    // All bindings of a client are in one shard.
-    let only = filter.duid.as_deref().map(shard_of);
+    // All bindings of a client are in one shard, but for those that are its subscriber's.
+    let only = match filter.duid.as_deref() {
+        Some(duid) if !has_subscribers(state) => Some(shard_of(duid)),
+        _ => None,
+    };
     let start = Cursor {
         shard: only.unwrap_or(ShardId(0)),
         at: 0,
@@ -231,6 +234,15 @@ async fn page(
         };
     }
     Ok((bindings, Some(cursor)))
+}
+
+/// Whether any binding is keyed by a subscriber.
+fn has_subscribers(state: &ControlState) -> bool {
+    let workers = state.status.status().workers;
+    let mut levels = workers
+        .iter()
+        .map(|worker| worker.counters.subscriber_bindings);
+    levels.any(|level| level > 0)
 }
 
 /// Who holds `lease`: only its client's DUID says in which shard that is, so all are asked.

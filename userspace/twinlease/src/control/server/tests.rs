@@ -140,6 +140,7 @@ fn fill(shards: &mut [Shard], model: &Model, clients: u16) {
             duid: Duid::new(&duid).unwrap(),
             kind,
             iaid: Iaid(u32::from(client)),
+            subscriber: None,
             lease,
             link,
             status: BindingStatus::Active,

@@ -5,11 +5,11 @@ use super::flow::Sent;
 use crate::partner::Batch;
 use crate::partner::exchange::{PartnerUpdate, ToWorker, UpdateKey};
 use bytes::Bytes;
-use failover::updates::{Offer, client_of};
+use failover::updates::{Offer, shard_of};
 use failover::{ConnectionId, Event, Message, Reason, Received};
 use lease::AbsTime;
 use wire::failover::{Body, Container, FailoverMessage, MessageError, TransactionId};
-use wire::{MessageType, StatusCode, shard_of};
+use wire::{MessageType, StatusCode};
 
 /// Bindings that came one after the other, by worker.
 struct Run {
@@ -97,8 +97,7 @@ impl Relationship {
             Container::Prefix(_) => self.blocks.arrived(key, octets),
             Container::Client(data) => {
                 // Without client any shard rejects it.
-                let duid = client_of(data).ok();
-                let shard = duid.map_or(0, |duid| shard_of(duid.octets()).0);
+                let shard = shard_of(data).map_or(0, |shard| shard.0);
                 let worker = usize::from(self.owner[usize::from(shard)]);
                 run.to_workers[worker].push(PartnerUpdate {
                     key,

@@ -8,8 +8,8 @@ use engine::Context;
 use failover::reconcile::Rejection;
 use failover::updates::{self, LeaseUpdate, Places, Premises, Yielded, client_of};
 use lease::{AbsTime, Lease, Role};
+use wire::ShardId;
 use wire::failover::{Body, ClientData, Container, FailoverMessage, TransactionId};
-use wire::{ShardId, shard_of};
 
 /// What a BNDREPLY may have more than its BNDUPD: a status in each lease, and each lease in an IA
 /// of its own.
@@ -22,11 +22,9 @@ impl Desk {
             return;
         };
         let duid = client_of(&data).ok();
-        let id = match duid {
-            Some(duid) => shard_of(duid.octets()),
-            // Rejected as a whole, wherever it is.
-            None => self.shards.owned().first().copied().unwrap_or(ShardId(0)),
-        };
+        // One of no client is rejected as a whole, wherever it is.
+        let id = updates::shard_of(&data)
+            .unwrap_or_else(|_| self.shards.owned().first().copied().unwrap_or(ShardId(0)));
         if self.shards.get(id).is_none() {
             tracing::error!(
                 shard = id.0,
@@ -115,7 +113,7 @@ impl Desk {
             if !leases.contains(&theirs.lease) || link.is_none() {
                 continue;
             }
-            let own = duid.map(|duid| shard_of(duid.octets()));
+            let own = data.as_ref().and_then(|data| updates::shard_of(data).ok());
             let holder = self.shards.all().find(|shard| shard.holds(theirs.lease));
             let Some(id) = holder.map(lease::Shard::id).filter(|id| Some(*id) != own) else {
                 continue;

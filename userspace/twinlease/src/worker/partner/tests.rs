@@ -193,6 +193,7 @@ impl Side {
                 IaKind::Pd
             },
             iaid: Iaid(1),
+            subscriber: None,
             lease,
             link: self.desk.model.links()[0].key(),
             status,
