@@ -38,16 +38,32 @@ pub struct Violation {
     pub story: Vec<String>,
 }
 
+/// Lines of a story.
+pub const STORY_LINES: usize = 400;
+
 /// Runs one seed with so many faults.
 ///
 /// # Errors
 /// [`Violation`]: something that must be true was not.
 pub fn run(seed: u64, faults: u32, mutation: Option<Mutation>) -> Result<Tally, Box<Violation>> {
-    match play(seed, faults, mutation, false) {
+    run_told(seed, faults, mutation, STORY_LINES)
+}
+
+/// [`run`] with a story of so many lines, if it comes to one.
+///
+/// # Errors
+/// [`Violation`]: something that must be true was not.
+pub fn run_told(
+    seed: u64,
+    faults: u32,
+    mutation: Option<Mutation>,
+    lines: usize,
+) -> Result<Tally, Box<Violation>> {
+    match play(seed, faults, mutation, 0) {
         (Ok(()), world) => Ok(world.tally),
         (Err(_), _) => {
             // The same again, told.
-            let (again, world) = play(seed, faults, mutation, true);
+            let (again, world) = play(seed, faults, mutation, lines);
             Err(Box::new(Violation {
                 seed,
                 what: again
@@ -63,7 +79,7 @@ fn play(
     seed: u64,
     faults: u32,
     mutation: Option<Mutation>,
-    story: bool,
+    story: usize,
 ) -> (Result<(), String>, World) {
     let mut rng = Rng::new(seed);
     let params = Params::draw(&mut rng, mutation, story);

@@ -10,9 +10,9 @@ use std::process::ExitCode;
 /// Simulate the failover pair
 #[derive(Parser)]
 struct Arguments {
-    /// How many seeds
-    #[arg(long, default_value_t = 1_000)]
-    seeds: u64,
+    /// How many seeds; 1,000, or with `--seed` 1
+    #[arg(long)]
+    seeds: Option<u64>,
     /// The first seed; alone it is the only one, and its story is told if it fails
     #[arg(long)]
     seed: Option<u64>,
@@ -22,6 +22,9 @@ struct Arguments {
     /// Break a rule on purpose: the simulator must find it
     #[arg(long)]
     mutation: Option<Mutation>,
+    /// Lines of the story of a run that fails, from its end
+    #[arg(long, default_value_t = sim::STORY_LINES)]
+    lines: usize,
     /// Go on after a violation
     #[arg(long)]
     keep_going: bool,
@@ -33,9 +36,12 @@ fn main() -> ExitCode {
     let mut total = Tally::default();
     let mut slowest = 0;
     let (mut ran, mut violations) = (0_u64, 0_u64);
-    for seed in first..first + arguments.seeds {
+    let seeds = arguments
+        .seeds
+        .unwrap_or(if arguments.seed.is_some() { 1 } else { 1_000 });
+    for seed in first..first + seeds {
         ran += 1;
-        match sim::run(seed, arguments.faults, arguments.mutation) {
+        match sim::run_told(seed, arguments.faults, arguments.mutation, arguments.lines) {
             Ok(tally) => {
                 total.faults += tally.faults;
                 total.datagrams += tally.datagrams;

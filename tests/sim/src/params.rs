@@ -25,11 +25,12 @@ pub struct Params {
     /// Whether the operator may say what is not true, and clocks may jump.
     pub lies: bool,
     pub mutation: Option<Mutation>,
-    pub story: bool,
+    /// Lines of the story that are kept; 0: none is told.
+    pub story: usize,
 }
 
 impl Params {
-    pub fn draw(rng: &mut Rng, mutation: Option<Mutation>, story: bool) -> Self {
+    pub fn draw(rng: &mut Rng, mutation: Option<Mutation>, story: usize) -> Self {
         let clients = rng.within(16, 41) as usize;
         let shard_ids: Vec<ShardId> = (0..SHARDS as u8).map(ShardId).collect();
         let mut duids = Vec::new();

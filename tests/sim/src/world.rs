@@ -14,8 +14,6 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use wire::IaKind;
 
-/// Lines of the story that are kept.
-const STORY_LINES: usize = 400;
 /// When faults begin: the pair is NORMAL by then, if it can be.
 const FAULTS_FROM: Millis = 40_000;
 
@@ -191,8 +189,8 @@ impl World {
     }
 
     fn tell(&mut self, line: impl FnOnce() -> String) {
-        if self.params.story {
-            if self.story.len() == STORY_LINES {
+        if self.params.story > 0 {
+            if self.story.len() == self.params.story {
                 self.story.pop_front();
             }
             let line = format!("{:>9} {}", self.now, line());

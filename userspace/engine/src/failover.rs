@@ -14,6 +14,12 @@ use wire::{MessageIndex, MessageType};
 /// by 5 s, and it would not believe in an end that it sees ahead (RFC 8156 §7.1, §7.5.4).
 pub const EXPIRY_GRACE_SECS: u32 = 10;
 
+/// How long an answer that tells of a lease may wait for the disk, seconds. A client counts its
+/// lifetimes from when it hears of them, the servers from when they decided; so an answer that is
+/// late is not sent, and the client asks again. With the way to the client and back it stays within
+/// [`EXPIRY_GRACE_SECS`], clocks that differ by 5 s included.
+pub const REPLY_HELD_SECS_MAX: u32 = 3;
+
 /// Whether the state of the relationship lets this server answer a message.
 pub(crate) fn check_answers(
     answers: Answers,
@@ -74,10 +80,22 @@ pub(crate) fn granted(
     (told, before.map_or(ends, |old| ends.max(old.expires)))
 }
 
-/// Whether a lease on record may be given back to the client that had it: it ended, and the
-/// partner has not heard of that yet (RFC 8156 §8.8.1).
-pub(crate) fn may_return(shard: &Shard, id: BindingId, record: &BindingRecord<'_>) -> bool {
-    has_ended(record.status) && record.partner.unacked && !shard.was_sent(id)
+/// Whether a lease on record may be given back to the client that had it: it ended while this
+/// server served, and the partner has not heard of that yet (RFC 8156 §8.8.1). A partner that stood
+/// alone needs to hear nothing (§8.4.1), so what ended before this server came back is not given
+/// back.
+pub(crate) fn may_return(
+    leeway: &Leeway,
+    shard: &Shard,
+    id: BindingId,
+    record: &BindingRecord<'_>,
+) -> bool {
+    leeway.partnered
+        && leeway.may_allocate
+        && has_ended(record.status)
+        && record.status_since > leeway.serving_since
+        && record.partner.unacked
+        && !shard.was_sent(id)
 }
 
 /// Whether the client is no longer entitled to the lease, which is not yet free.
@@ -90,6 +108,9 @@ pub(crate) fn has_ended(status: BindingStatus) -> bool {
 
 /// The state of a lease that has ended so: until the partner has acknowledged that (RFC 8156 §7.2).
 /// Nothing ends that state by itself.
+///
+/// RESET keeps the time of the ABANDONED that it ends: whoever the partner has heard with the lease
+/// since is its client, however late this server's quarantine is over.
 pub(crate) fn ended(
     record: &BindingRecord<'_>,
     status: BindingStatus,
@@ -101,7 +122,10 @@ pub(crate) fn ended(
         preferred_secs: 0,
         valid_secs: 0,
         cltt,
-        status_since: now,
+        status_since: match status {
+            BindingStatus::Reset => record.status_since,
+            _ => now,
+        },
         expires: AbsTime::NEVER,
         partner: PartnerTimes {
             unacked: true,
@@ -132,7 +156,8 @@ pub(crate) fn amend(
 ///
 /// These are the leases whose end the partner has acknowledged; those of links that have no partner
 /// any more; and in PARTNER-DOWN those that nobody can believe in any longer: MCLT after the
-/// latest of its beginning and whatever either server told the other (RFC 8156 §4.2.2.1, §7.2).
+/// latest of its beginning and whatever either server told the other (RFC 8156 §4.2.2.1, §7.2), and
+/// the grace by which clocks and answers on their way may be off.
 pub fn reclaim(
     context: &Context<'_>,
     shard: &mut Shard,
@@ -143,7 +168,7 @@ pub fn reclaim(
     let mut free = arrayvec::ArrayVec::<BindingId, STEP>::new();
     let (next, records) = shard.walk_places(from, max.min(STEP));
     for (id, record) in records {
-        let is_free = |leeway| is_free(leeway, &record, context.now);
+        let is_free = |leeway| is_free(leeway, &record, context);
         if has_ended(record.status) && is_free(context.leeway_of(&record)) {
             free.push(id);
         }
@@ -155,7 +180,7 @@ pub fn reclaim(
 }
 
 /// Whether a lease that has ended is available (RFC 8156 §8.4.1).
-fn is_free(leeway: &Leeway, record: &BindingRecord<'_>, now: AbsTime) -> bool {
+fn is_free(leeway: &Leeway, record: &BindingRecord<'_>, context: &Context<'_>) -> bool {
     if !leeway.partnered || !record.partner.unacked {
         return true;
     }
@@ -163,14 +188,19 @@ fn is_free(leeway: &Leeway, record: &BindingRecord<'_>, now: AbsTime) -> bool {
         return false;
     };
     let partner = &record.partner;
+    let ended = match record.status {
+        // Its quarantine was over then at the latest; see `ended`.
+        BindingStatus::Reset => record.status_since.plus(context.model.quarantine_secs),
+        _ => record.status_since,
+    };
     let believed = [
-        record.status_since,
+        ended,
         partner.partner_lifetime,
         partner.acked_partner_lifetime,
         partner.expiration_time,
     ];
     let latest = believed.into_iter().fold(since, AbsTime::max);
-    now > latest.plus(leeway.mclt_secs)
+    context.now > latest.plus(leeway.mclt_secs).plus(EXPIRY_GRACE_SECS)
 }
 
 /// Removes a binding, and says so.

@@ -254,9 +254,7 @@ impl Policy<'_> {
                 since: record.status_since,
             });
         }
-        let leeway = self.leeway();
-        let returns =
-            leeway.partnered && leeway.may_allocate && failover::may_return(self.shard, id, record);
+        let returns = failover::may_return(self.leeway(), self.shard, id, record);
         returns.then_some(Hold::Free)
     }
 

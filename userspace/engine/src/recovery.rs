@@ -11,9 +11,7 @@ use crate::exchange::Context;
 use crate::failover;
 use crate::model::{Model, ServedPool};
 use arrayvec::ArrayVec;
-use lease::{
-    Ahead, Answers, BindingDelta, BindingRecord, BindingState, BindingStatus, Lease, Shard,
-};
+use lease::{Ahead, Answers, BindingDelta, BindingRecord, BindingStatus, Lease, Shard};
 
 /// Bindings looked at in one step of [`adopt`].
 const ADOPT_STEP: usize = 64;
@@ -27,9 +25,11 @@ const RESTORE_STEP: usize = 32;
 /// One without a partner is removed, with a [`Remove`](BindingDelta::Remove): the caller passes
 /// the lease to [`Model::release`] when that is on disk. Where there is a partner the binding is
 /// EXPIRED, or RESET after a quarantine, until the partner has acknowledged that (RFC 8156 §7.2);
-/// after a grace ([`Context::expires_until`]). Where the state lets nobody be answered an end is put
-/// off: the partner may have extended the lease meanwhile, and what it says of that must not be
-/// older than an end that nobody but the clock has seen.
+/// after a grace ([`Context::expires_until`]). That the clock has gone on is no news of the lease,
+/// so what the partner has heard of a client must not be older than that: a RESET keeps the time of
+/// its ABANDONED, and an EXPIRED lease is compared by when its client was heard. What ends
+/// while nobody is answered is taken for told ([`Shard::presume_sent`]): the partner may be alone
+/// and have given it away.
 pub fn expire(
     context: &Context<'_>,
     shard: &mut Shard,
@@ -38,18 +38,14 @@ pub fn expire(
 ) -> usize {
     let id = shard.id();
     let now = context.now;
-    shard.expire(context.expires_until(), budget, &mut |record| {
+    let mut is_idle = false;
+    let ended = shard.expire(context.expires_until(), budget, &mut |record| {
         let status = match record.status {
             BindingStatus::Active => BindingStatus::Expired,
             _ => BindingStatus::Reset,
         };
         let leeway = context.leeway_of(record);
-        if leeway.partnered && leeway.answers == Answers::Nothing {
-            return Some(BindingState {
-                expires: now.plus(failover::EXPIRY_GRACE_SECS),
-                ..record.state()
-            });
-        }
+        is_idle |= leeway.partnered && leeway.answers == Answers::Nothing;
         let state = leeway
             .partnered
             .then(|| failover::ended(record, status, record.cltt, now));
@@ -64,7 +60,11 @@ pub fn expire(
             },
         });
         state
-    })
+    });
+    if is_idle {
+        shard.presume_sent();
+    }
+    ended
 }
 
 /// Applies a delta of the journal to its shard. A later record of a lease replaces an earlier

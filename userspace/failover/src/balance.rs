@@ -5,6 +5,10 @@
 //! It takes back the other way round: it asks, and has the block when the secondary has agreed. So
 //! at no time do both have a prefix; if an answer is lost, neither has it until the primary, on
 //! entering NORMAL, says again what is the secondary's.
+//!
+//! A prefix that comes back is the primary's. So that both servers see the two things, a gift and a
+//! return, in the one order of the connection, the primary looks at a block once more when its
+//! BNDUPD is written ([`still_given`]), and the secondary takes it over when it is read.
 
 use crate::reconcile::Rejection;
 use lease::{AbsTime, BindingStatus, Lease, Pool, Role, Sides};
@@ -80,41 +84,72 @@ pub fn announcements(pool: &Pool) -> impl Iterator<Item = Transfer> {
     })
 }
 
-/// Takes over what the partner says of a block; what to record, durably, before the answer.
+/// What of a transfer may be told now. Of a block that is given, what has been delegated since it
+/// was chosen may have come back by now, and is the primary's then.
+pub fn still_given(pool: &Pool, transfer: Transfer) -> Vec<Transfer> {
+    match transfer.to {
+        Role::Primary => vec![transfer],
+        Role::Secondary => {
+            let parts = pool.blocks_within(transfer.block, Role::Secondary);
+            parts.map(|block| Transfer { block, ..transfer }).collect()
+        }
+    }
+}
+
+/// What becomes of a block that the partner speaks of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Verdict {
+    /// To be recorded, durably, before the answer.
+    pub record: Option<Transfer>,
+    /// How the answer rejects it.
+    pub rejection: Option<Rejection>,
+}
+
+impl Verdict {
+    /// Nothing changes.
+    pub fn rejected(rejection: Rejection) -> Self {
+        Self {
+            record: None,
+            rejection: Some(rejection),
+        }
+    }
+}
+
+/// Takes over what the partner says of a block, when it is read.
 ///
-/// # Errors
-/// [`Rejection::NotOfRelationship`] for a block of no pool of the relationship (`pool` is `None`)
-/// or from a server that has nothing to say about it; [`Rejection::Outdated`] for a block to be
-/// given back out of which something is delegated; [`Rejection::Missing`] without a status that
-/// says whose it is.
-pub fn receive(
-    role: Role,
-    pool: Option<&Pool>,
-    prefix: &PrefixData<'_>,
-) -> Result<Transfer, Rejection> {
+/// Rejected are a block of no pool of the relationship (`pool` is `None`) or from a server that has
+/// nothing to say about it, [`Rejection::NotOfRelationship`]; one without a status that says whose
+/// it is, [`Rejection::Missing`]; and as [`Rejection::Outdated`] a block to be given back out of
+/// which something is delegated, and one given of which something is still on its way to being free
+/// here. Of the latter the rest is taken over, and the primary says it again after a while.
+pub fn receive(role: Role, pool: Option<&Pool>, prefix: &PrefixData<'_>) -> Verdict {
     let status = prefix.options.binding_status;
     let to = match status.and_then(BindingStatus::from_wire) {
         Some(BindingStatus::Free) => Role::Primary,
         Some(BindingStatus::FreeBackup) => Role::Secondary,
-        _ => return Err(Rejection::Missing),
+        _ => return Verdict::rejected(Rejection::Missing),
     };
     let block = block_of(prefix);
-    let pool = pool.ok_or(Rejection::NotOfRelationship)?;
+    let Some(pool) = pool else {
+        return Verdict::rejected(Rejection::NotOfRelationship);
+    };
     let is_taken_over = match (role, to) {
-        // Given: what of it is delegated here meanwhile has a record, and is nobody's.
-        (Role::Secondary, Role::Secondary) => pool.restore_block(block, to),
         // Asked back: all or nothing (§4.2.2).
-        (Role::Secondary, Role::Primary) => match pool.give_block(block, to) {
-            true => true,
-            false => return Err(Rejection::Outdated),
-        },
-        // A primary that lost its disk is told what it once gave.
-        (Role::Primary, Role::Secondary) => pool.restore_block(block, to),
+        (Role::Secondary, Role::Primary) if !pool.give_block(block, to) => {
+            return Verdict::rejected(Rejection::Outdated);
+        }
+        (Role::Secondary, Role::Primary) => true,
+        // Given; or the primary has lost its disk and is told what it once gave.
+        (_, Role::Secondary) => pool.restore_block(block, to),
         (Role::Primary, Role::Primary) => false,
     };
-    match is_taken_over {
-        true => Ok(Transfer { block, to }),
-        false => Err(Rejection::NotOfRelationship),
+    if !is_taken_over {
+        return Verdict::rejected(Rejection::NotOfRelationship);
+    }
+    let is_whole = role == Role::Primary || pool.is_all_free(block, to);
+    Verdict {
+        record: Some(Transfer { block, to }),
+        rejection: (!is_whole).then_some(Rejection::Outdated),
     }
 }
 

@@ -126,9 +126,13 @@ pub fn decide(
     let Some(mine) = mine else {
         return Ok(());
     };
+    if has_ended(mine.status) && has_ended(theirs.status) {
+        return Ok(());
+    }
     let heard_since = theirs.cltt.is_some_and(|cltt| cltt > mine.status_since);
     match rule(mine.status, theirs.status) {
-        Rule::Ended => accept_if(now > mine.ends, Rejection::Outdated),
+        // What was promised may have reached its client late, too.
+        Rule::Ended => accept_if(now > mine.ends.plus(SKEW_MAX_SECS), Rejection::Outdated),
         Rule::HeardSince => accept_if(heard_since, Rejection::Outdated),
         Rule::SameClientOrSecondary if mine.client_differs => accept_if(
             heard_since || role == Role::Secondary,
@@ -136,6 +140,12 @@ pub fn decide(
         ),
         Rule::SameClientOrSecondary | Rule::Accept => by_times(mine, theirs),
     }
+}
+
+/// Whether nobody holds the lease any more. Of two ends neither is outdated, whatever each server
+/// has heard when: if both rejected the other's, the lease would never be free again.
+pub(crate) fn has_ended(status: BindingStatus) -> bool {
+    !matches!(status, BindingStatus::Active | BindingStatus::Abandoned)
 }
 
 fn accept_if(holds: bool, rejection: Rejection) -> Result<(), Rejection> {

@@ -53,6 +53,9 @@ pub struct EndpointRecord {
     /// This server lost its bindings and has not yet got all of the partner's: it asks with
     /// UPDREQALL, through whatever states that takes.
     pub needs_all: bool,
+    /// This server lost its bindings, and with them what it promised, and has not served since: it
+    /// does not before MCLT has passed from its start.
+    pub lost_promises: bool,
     /// The partner asked for everything and has not yet acknowledged it all: whatever it asks for
     /// next is answered with everything.
     pub owes_all: bool,
@@ -92,6 +95,7 @@ impl EndpointRecord {
             mclt: Mclt::default(),
             communicated: false,
             needs_all: false,
+            lost_promises: false,
             owes_all: false,
         }
     }
@@ -108,7 +112,8 @@ impl EndpointRecord {
         out.push(
             u8::from(self.communicated)
                 | u8::from(self.needs_all) << 1
-                | u8::from(self.owes_all) << 2,
+                | u8::from(self.owes_all) << 2
+                | u8::from(self.lost_promises) << 3,
         );
         let partner = self.partner;
         out.push(partner.map_or(0, |partner| partner.state as u8));
@@ -147,7 +152,7 @@ impl EndpointRecord {
         let state = reader.state()?.ok_or_else(|| reader.damaged())?;
         let previous = reader.state()?;
         let marks = reader.octet()?;
-        if marks >= 1 << 3 {
+        if marks >= 1 << 4 {
             return Err(reader.damaged());
         }
         let partner_state = reader.state()?;
@@ -184,6 +189,7 @@ impl EndpointRecord {
             communicated: marks & 1 != 0,
             needs_all: marks & 2 != 0,
             owes_all: marks & 4 != 0,
+            lost_promises: marks & 8 != 0,
         })
     }
 }

@@ -103,6 +103,9 @@ pub struct Leeway {
     pub mclt_secs: u32,
     /// Whether updates are to be sent to the partner now.
     pub replicate: bool,
+    /// Since when this server has served all the time. What ended before, nobody was given here
+    /// again until then, but the partner may have stood alone meanwhile and have given it to others.
+    pub serving_since: AbsTime,
 }
 
 impl Leeway {
@@ -117,6 +120,7 @@ impl Leeway {
         partner_down_since: None,
         mclt_secs: 0,
         replicate: false,
+        serving_since: AbsTime(0),
     };
 
     /// From which part of the pools leases are newly drawn.
@@ -143,6 +147,7 @@ impl Leeway {
             partner_down_since: None,
             mclt_secs,
             replicate: false,
+            serving_since: AbsTime(0),
         }
     }
 }

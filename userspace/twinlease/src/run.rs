@@ -99,7 +99,8 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
     let listener = ControlListener::bind(&config.control_socket)?;
     let current = Arc::new(ArcSwap::new(Arc::clone(&model)));
     let mut server = Server::start(&config, &current, &owner, restored, datapath, ios)?;
-    let relationships = server.relationships(&config, &current, owner)?;
+    let changing = Arc::default();
+    let relationships = server.relationships(&config, &current, &changing, owner)?;
     let failover = relationships.handles();
     server.failover = failover.clone();
 
@@ -119,7 +120,6 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
         handle
     });
     let (reload, asked) = Reloader::channel();
-    let changing = Arc::default();
     let control = ControlState {
         model: Arc::clone(&current),
         changing: Arc::clone(&changing),
@@ -299,12 +299,14 @@ impl Server {
         &mut self,
         config: &Config,
         model: &Arc<ArcSwap<Model>>,
+        changing: &Arc<tokio::sync::Mutex<()>>,
         owner: [u8; SHARDS],
     ) -> anyhow::Result<Relationships> {
         let inboxes = Arc::clone(&self.inboxes);
         Relationships::new(Surroundings {
             config,
             model,
+            changing,
             lane: self.control.clone(),
             committed: Arc::clone(&self.committed.0),
             leeways: self.leeways.clone(),

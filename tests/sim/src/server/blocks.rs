@@ -3,7 +3,7 @@
 use super::{Held, Running, Sent, Server};
 use failover::balance::{
     self, BLOCK_FRAME_LEN_MAX, PrefixShare, Transfer, agreed, announcements, due, next_transfer,
-    write_bndreply, write_bndupd,
+    still_given, write_bndreply, write_bndupd,
 };
 use failover::{ConnectionId, Event, Now, ServerState};
 use journal::{ControlDelta, Entry};
@@ -54,19 +54,21 @@ impl Server {
         if !may {
             return;
         }
+        let ticket = self.disk.ticket();
+        let again = running.again.drain(..).map(|transfer| (ticket, transfer));
+        running.transfers.extend(again);
+        let share = PrefixShare::of_thousand(SHARE);
         let pools = running.model.pools().iter().map(engine::ServedPool::pool);
         let split = pools.filter_map(|pool| Some((pool, pool.sides()?)));
         if !is_primary {
-            let is_low = split
-                .map(|(_, sides)| sides.secondary)
-                .any(|free| free == 0);
-            if is_low {
+            let mut due = split.filter_map(|(_, sides)| due(sides, share));
+            if due.any(|(_, to)| to == Role::Secondary) {
                 self.tell_endpoint(Event::PoolsLow, now);
             }
             return;
         }
         for (pool, sides) in split {
-            let Some((mut left, to)) = due(sides, PrefixShare::of_thousand(SHARE)) else {
+            let Some((mut left, to)) = due(sides, share) else {
                 continue;
             };
             while left > 0
@@ -90,11 +92,20 @@ impl Server {
         let running = self.running.as_mut()?;
         let (_, window) = running.window.as_mut().filter(|(_, w)| w.room() > 0)?;
         let durable = self.disk.durable();
-        running
-            .transfers
-            .front()
-            .filter(|(ticket, _)| *ticket <= durable)?;
-        let (_, transfer) = running.transfers.pop_front()?;
+        let transfer = loop {
+            let front = running.transfers.front();
+            let (ticket, transfer) = front.filter(|(ticket, _)| *ticket <= durable).copied()?;
+            running.transfers.pop_front();
+            let pools = running.model.pools().iter().map(engine::ServedPool::pool);
+            let mut parts = pools.map(|pool| still_given(pool, transfer));
+            let Some(parts) = parts.find(|parts| !parts.is_empty()) else {
+                continue;
+            };
+            for part in parts.into_iter().rev() {
+                running.transfers.push_front((ticket, part));
+            }
+            break running.transfers.pop_front()?.1;
+        };
         let id = window.send(Sent::Block(transfer), now.mono).ok()?;
         running.blocks_out += 1;
         let mut buffer = [0; BLOCK_FRAME_LEN_MAX];
@@ -124,11 +135,11 @@ impl Server {
             pool.contains(first)
         });
         let received = balance::receive(role, pool, prefix);
-        if let Ok(transfer) = received {
+        if let Some(transfer) = received.record {
             self.disk.append(&ownership(transfer));
         }
         let mut buffer = [0; BLOCK_FRAME_LEN_MAX];
-        let len = write_bndreply(prefix, received.err(), id, &mut buffer).expect("room");
+        let len = write_bndreply(prefix, received.rejection, id, &mut buffer).expect("room");
         self.say(|| format!("took {block}: {received:?}"));
         self.hold(Held::Answer(connection, buffer[..len].to_vec()), now);
     }
@@ -143,7 +154,12 @@ impl Server {
             return;
         };
         running.blocks_out = running.blocks_out.saturating_sub(1);
-        if prefix.options.rejection().is_some() || self.role == Role::Secondary {
+        if prefix.options.rejection().is_some() {
+            let is_gift = self.role == Role::Primary && transfer.to == Role::Secondary;
+            running.again.extend(is_gift.then_some(transfer));
+            return;
+        }
+        if self.role == Role::Secondary {
             return;
         }
         for served in running.model.pools() {

@@ -73,7 +73,12 @@ impl Server {
         };
         let octets = buffer[..len].to_vec();
         let answer = FromServer::read(&octets);
-        let held = Held::ToClient { client, octets };
+        let decided = now.mono;
+        let held = Held::ToClient {
+            client,
+            octets,
+            decided,
+        };
         match durable {
             true => self.hold(held, now),
             false => self.let_go(0, held, now),
@@ -121,7 +126,6 @@ impl Server {
 
     /// Nobody holds the lease any more: back to its pool when that is on disk.
     pub(super) fn forget(&mut self, lease: Lease, now: failover::Now) {
-        self.out.push(super::Out::Forgotten(lease));
         self.hold(Held::Release(lease), now);
     }
 }

@@ -44,7 +44,8 @@ pub enum Out {
     Said(String),
     /// The partner has acknowledged a lease until then, for this client.
     Acknowledged(Lease, Vec<u8>, AbsTime),
-    /// Nobody holds the lease any more, here.
+    /// Nobody holds the lease any more, here: on disk. Until then a crash brings it back with what
+    /// was acknowledged, and the partner, which has no answer, keeps it as well.
     Forgotten(Lease),
     /// Something that must not be.
     Broken(String),
@@ -55,6 +56,7 @@ enum Held {
     ToClient {
         client: usize,
         octets: Vec<u8>,
+        decided: Monotonic,
     },
     /// A BNDREPLY.
     Answer(ConnectionId, Vec<u8>),
@@ -100,6 +102,8 @@ pub struct Running {
     /// Blocks to be told to the partner, each when its record is durable.
     transfers: VecDeque<(Ticket, Transfer)>,
     blocks_out: usize,
+    /// Blocks that the partner has not wholly taken over, to be told once more.
+    again: Vec<Transfer>,
     inbound: VecDeque<(ConnectionId, Vec<u8>)>,
     yielding: Option<Yielding>,
     ticks: u64,
@@ -205,6 +209,7 @@ impl Server {
             round: None,
             transfers: VecDeque::new(),
             blocks_out: 0,
+            again: Vec::new(),
             inbound: VecDeque::new(),
             yielding: None,
             ticks: 0,
@@ -244,7 +249,9 @@ impl Server {
             return;
         };
         match held {
-            Held::ToClient { client, octets } => {
+            Held::ToClient { decided, .. }
+                if now.mono >= decided.plus_secs(engine::failover::REPLY_HELD_SECS_MAX) => {}
+            Held::ToClient { client, octets, .. } => {
                 self.disk.tell(ticket);
                 self.out.push(Out::ToClient { client, octets });
             }
@@ -252,7 +259,10 @@ impl Server {
                 self.disk.tell(ticket);
                 self.send_frame(connection, octets, now);
             }
-            Held::Release(lease) => running.model.release(lease),
+            Held::Release(lease) => {
+                running.model.release(lease);
+                self.out.push(Out::Forgotten(lease));
+            }
         }
     }
 
@@ -273,7 +283,7 @@ impl Server {
     }
 
     fn say(&mut self, what: impl FnOnce() -> String) {
-        if self.params.story {
+        if self.params.story > 0 {
             self.out.push(Out::Said(what()));
         }
     }

@@ -193,7 +193,7 @@ impl Server {
                     }
                 }
                 running.round = Some(round);
-                if owed == Owed::All {
+                if owed == Owed::All && self.role == Role::Secondary {
                     self.announce();
                 }
             }
@@ -269,6 +269,7 @@ impl Running {
         self.window = None;
         self.round = None;
         self.transfers.clear();
+        self.again.clear();
         self.blocks_out = 0;
     }
 }

@@ -27,4 +27,8 @@ impl Places for InModel<'_> {
     fn is_taken(&self, lease: Lease) -> bool {
         self.model.is_taken_from(self.duid, lease)
     }
+
+    fn comes_back_to_the_primary(&self, lease: Lease) -> bool {
+        self.model.comes_back_to_the_primary(lease)
+    }
 }

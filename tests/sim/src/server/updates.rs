@@ -166,7 +166,7 @@ impl Server {
                 && self.work_update(connection, id, data, len, now);
         }
         buffer.truncate(outcome.reply_len);
-        if self.params.story {
+        if self.params.story > 0 {
             for lease in data.leases() {
                 let status = lease.options.binding_status;
                 self.say(|| {

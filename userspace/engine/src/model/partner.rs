@@ -90,6 +90,12 @@ impl Model {
                 .is_some_and(|served| served.pool.side().is_some())
     }
 
+    /// Whether a prefix is drawn from such a pool, and not reserved in it.
+    pub fn comes_back_to_the_primary(&self, lease: Lease) -> bool {
+        let served = self.pool_of(lease);
+        self.is_split(lease) && served.is_some_and(|served| !served.pool.is_reserved(lease))
+    }
+
     /// Makes the free prefixes of every pool that is new in this model the secondary's where they
     /// are in the model before: right before it follows that one.
     pub fn inherit_sides(&self, before: &Self) {

@@ -29,7 +29,7 @@ fn carry(transfer: Transfer, primary: &Pool, secondary: &Pool) -> Result<(), u16
     };
     let verdict = receive(Role::Secondary, Some(secondary), &prefix);
     let mut answer = [0; BLOCK_FRAME_LEN_MAX];
-    let len = write_bndreply(&prefix, verdict.err(), id, &mut answer).unwrap();
+    let len = write_bndreply(&prefix, verdict.rejection, id, &mut answer).unwrap();
     let message = FailoverMessage::parse(&answer[2..len]).unwrap();
     assert_eq!(message.transaction_id, id);
     let Ok(Body::Bndreply(Container::Prefix(reply))) = message.body() else {
@@ -155,13 +155,14 @@ fn blocks_of_no_pool_and_words_of_the_wrong_server_are_rejected() {
     };
     let free = data(Some(BindingStatus::Free as u8));
     let backup = data(Some(BindingStatus::FreeBackup as u8));
-    let foreign = Err(Rejection::NotOfRelationship);
+    let foreign = Verdict::rejected(Rejection::NotOfRelationship);
     assert_eq!(receive(Role::Secondary, None, &free), foreign);
     assert_eq!(receive(Role::Primary, Some(&primary), &free), foreign);
-    assert!(receive(Role::Primary, Some(&primary), &backup).is_ok());
+    let taken = receive(Role::Primary, Some(&primary), &backup);
+    assert_eq!((taken.record.is_some(), taken.rejection), (true, None));
     for status in [None, Some(1), Some(99)] {
         let got = receive(Role::Primary, Some(&primary), &data(status));
-        assert_eq!(got, Err(Rejection::Missing));
+        assert_eq!(got, Verdict::rejected(Rejection::Missing));
     }
 }
 
@@ -187,4 +188,48 @@ fn what_the_secondary_renounces_is_the_primarys_and_nobody_elses() {
         }
     );
     assert!(renounce(&secondary).is_empty());
+}
+
+/// What the secondary gave back was given to it again before it has it free.
+#[test]
+fn a_gift_of_what_is_on_its_way_to_be_free_is_taken_in_two_steps() {
+    let (primary, secondary) = (pool(Role::Primary), pool(Role::Secondary));
+    let given = next_transfer(&primary, 128, Role::Secondary).unwrap();
+    carry(given, &primary, &secondary).unwrap();
+    let shard = Shard::new(ShardId(0), 0);
+    let ending = delegate(&secondary, &shard, 1).unwrap();
+    assert_eq!(carry(given, &primary, &secondary), Err(19));
+    assert_eq!(secondary.sides().unwrap().secondary, 127, "the rest stays");
+    secondary.release(ending);
+    assert_eq!(secondary.sides().unwrap().secondary, 127);
+    assert_eq!(still_given(&primary, given), [given], "and is told again");
+    carry(given, &primary, &secondary).unwrap();
+    assert_eq!(primary.sides(), secondary.sides());
+}
+
+/// Between the choice of a block and its BNDUPD one of its prefixes was delegated and came back.
+#[test]
+fn what_came_back_meanwhile_is_not_told_to_be_the_secondarys() {
+    let primary = pool(Role::Primary);
+    let given = next_transfer(&primary, 4, Role::Secondary).unwrap();
+    let one = Lease {
+        addr: given.block.addr + (2 << 72),
+        len: 56,
+    };
+    assert!(primary.adopt(ShardId(0), one));
+    primary.release(one);
+    let parts: Vec<Lease> = still_given(&primary, given)
+        .iter()
+        .map(|part| part.block)
+        .collect();
+    let block = |n: u128, len| Lease {
+        addr: given.block.addr + (n << 72),
+        len,
+    };
+    assert_eq!(parts, [block(0, 55), block(3, 56)]);
+    let back = Transfer {
+        to: Role::Primary,
+        ..given
+    };
+    assert_eq!(still_given(&primary, back), [back]);
 }

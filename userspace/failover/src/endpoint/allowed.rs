@@ -2,6 +2,7 @@
 
 use super::Endpoint;
 use crate::event::Effect;
+use crate::record::PartnerRecord;
 use crate::state::{ServerState, row};
 use crate::time::{Monotonic, Now};
 use lease::{AbsTime, Answers, Leeway, LifetimeCap, Prefixes};
@@ -21,7 +22,7 @@ impl Endpoint {
         let mclt_secs = self.wait_secs(now.wall);
         let lead_secs = self.lead_secs();
         let answers = match row.answers.of(role) {
-            _ if self.aside => Answers::Nothing,
+            _ if self.aside || self.lacks_bindings() => Answers::Nothing,
             Answers::RenewOnly if !self.may_renew() => Answers::Nothing,
             answers => answers,
         };
@@ -30,6 +31,8 @@ impl Endpoint {
             .partner_down_since
             .filter(|_| self.startup.is_none());
         let beyond_wait = partner_down_since.is_some() && self.partners_pool_at.is_none();
+        // A partner that is heard comes back, and counts on having its own.
+        let may_use_partners = beyond_wait && !self.link.is_up();
         Leeway {
             partnered: true,
             answers,
@@ -40,15 +43,32 @@ impl Endpoint {
                 false => LifetimeCap::None,
             },
             addresses: role.addresses(),
-            prefixes: match beyond_wait {
+            prefixes: match may_use_partners {
                 true => Prefixes::OwnThenPartners(role),
                 false => Prefixes::Own(role),
             },
-            may_allocate: row.may_allocate && !self.aside,
+            may_allocate: row.may_allocate && !self.aside && !self.lacks_bindings(),
             partner_down_since,
             mclt_secs,
-            replicate: row.replicates && self.link.is_up() && !self.is_partner_starting(),
+            replicate: row.replicates && self.link.is_up() && self.takes_news(),
+            serving_since: self.serving_since,
         }
+    }
+
+    /// Whether this server lost its bindings and either does not have the partner's yet, or has
+    /// promised what may still hold. RECOVER and RECOVER-WAIT are for that; but a conflict with a
+    /// partner that stood alone leads past them (§8.5.1, §8.10, §8.11), to states that serve. The
+    /// operator who says that the partner is down has been asked.
+    fn lacks_bindings(&self) -> bool {
+        let lacks = self.record.needs_all || self.promises_until.is_some();
+        lacks && self.record.state != ServerState::PartnerDown
+    }
+
+    /// Whether the partner is told of changes unasked. One in RECOVER asks; before that nobody knows
+    /// whether it has lost its bindings, and what it was promised must come before any end.
+    fn takes_news(&self) -> bool {
+        let recovers = |partner: PartnerRecord| partner.state == ServerState::Recover;
+        !self.is_partner_starting() && !self.record.partner.is_some_and(recovers)
     }
 
     /// In RECOVER-DONE a renewal is only safe while the partner is heard and does not stand alone:
@@ -62,7 +82,14 @@ impl Endpoint {
     /// Publishes what workers may do if that has changed. That this server serves is on disk
     /// before it does.
     pub(super) fn publish(&mut self, now: Now) {
-        let leeway = self.leeway(now);
+        let mut leeway = self.leeway(now);
+        let is_full = |answers| matches!(answers, Answers::All | Answers::OwnServerIdOnly);
+        let was_full = self.published.is_some_and(|before| is_full(before.answers));
+        if is_full(leeway.answers) && !was_full {
+            self.serving_since = now.wall;
+            leeway.serving_since = now.wall;
+            self.record.lost_promises = false;
+        }
         let serves = leeway.answers != Answers::Nothing;
         let served = self
             .published

@@ -29,6 +29,7 @@ impl Endpoint {
             self.state_timer.filter(|_| !self.aside),
             self.partners_pool_at,
             self.heartbeat_at(),
+            self.promises_until,
         ];
         deadlines.into_iter().flatten().min()
     }
@@ -40,6 +41,7 @@ impl Endpoint {
             self.end(Ending::UpdatesStalled(UPDATES_IDLE_SECS), now);
         }
         self.partners_pool_at.take_if(|at| *at <= now.mono);
+        self.promises_until.take_if(|at| *at <= now.mono);
         if self.aside {
             return;
         }
@@ -80,6 +82,12 @@ impl Endpoint {
             .partner_down_since
             .map(|since| self.mclt_after(since, now))
             .filter(|at| *at > now.mono);
+    }
+
+    /// What was promised before the bindings were lost may hold until MCLT has passed from the start.
+    pub(super) fn arm_lost_promises(&mut self, now: Now) {
+        let lost = self.record.lost_promises;
+        self.promises_until = lost.then(|| self.mclt_after(self.started, now));
     }
 
     /// When MCLT has passed since `since`, never more than MCLT from now: a clock that was set back

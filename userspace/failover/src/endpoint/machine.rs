@@ -98,7 +98,7 @@ impl Endpoint {
             if let Some(startup) = &self.startup {
                 self.startup_reached(startup.previous, &partner, now);
             }
-            self.judge_storage();
+            self.judge_storage(now);
             self.arm(now);
         }
         self.settle(now);
@@ -106,13 +106,15 @@ impl Endpoint {
 
     /// A server that knows of no contact although its partner does has lost its bindings (§8.5.2).
     /// Judged by what both knew before this connection.
-    fn judge_storage(&mut self) {
+    fn judge_storage(&mut self, now: Now) {
         let lost = self.record.state == ServerState::Recover
             && !self.record.communicated
             && self.partner_communicated;
         if lost && !self.record.needs_all {
             self.record.needs_all = true;
+            self.record.lost_promises = true;
             self.store();
+            self.arm_lost_promises(now);
             self.note(Note::StorageLost);
         }
     }
@@ -152,11 +154,47 @@ impl Endpoint {
             match next(self.config.role, self.record.state, input) {
                 Next::Stay => return,
                 Next::Request => return self.request_updates(now),
+                Next::Go(ServerState::Normal) if self.takes_back(partner.state) => {
+                    return self.tell_all_before_normal();
+                }
                 Next::Go(state) => self.enter(state, cause, now),
                 Next::Interrupted => {
                     self.enter(ServerState::CommunicationsInterrupted, cause, now);
                 }
             }
+        }
+    }
+
+    /// Whether this server has served without a partner that is in this state now, and is back.
+    fn takes_back(&self, partner: ServerState) -> bool {
+        self.served_alone() && partner == ServerState::RecoverDone
+    }
+
+    pub(super) fn served_alone(&self) -> bool {
+        use ServerState::{CommunicationsInterrupted, PartnerDown};
+        let state = self.record.state;
+        self.startup.is_none() && matches!(state, PartnerDown | CommunicationsInterrupted)
+    }
+
+    /// To NORMAL goes a server whose partner has heard of all that was done without it since it asked:
+    /// prefixes of the partner's that were delegated, or that it does not know to be this server's
+    /// because it lost its disk, and leases that others have now. RFC 8156 §8.4.2 and §8.9.2 have it
+    /// go at once; the partner would then give what it does not know to be given.
+    fn tell_all_before_normal(&mut self) {
+        if self.settling.is_none() {
+            self.begin_settling();
+        }
+    }
+
+    /// The partner has heard of it all.
+    pub(super) fn told_all(&mut self, now: Now) {
+        let partner = self.record.partner.map(|partner| partner.state);
+        if partner == Some(ServerState::RecoverDone) && !self.is_partner_starting() {
+            self.enter(
+                ServerState::Normal,
+                Cause::Partner(ServerState::RecoverDone),
+                now,
+            );
         }
     }
 

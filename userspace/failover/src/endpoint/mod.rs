@@ -68,6 +68,7 @@ pub struct Endpoint {
     dial_delay_secs: u32,
     /// When this endpoint began, for a failure of unknown time (RFC 8156 §8.6.2).
     started: AbsTime,
+
     last_control_id: u32,
     request: Option<Request>,
     /// Own UPDREQs and UPDREQALLs of this connection that the partner has not answered, whether
@@ -75,7 +76,8 @@ pub struct Endpoint {
     asked: Vec<TransactionId>,
     answering: Vec<Answering>,
     round: Round,
-    /// The round of updates that entering NORMAL began; the secondary asks for prefixes after it.
+    /// The round of updates that entering NORMAL began, after which the secondary asks for prefixes;
+    /// in PARTNER-DOWN and COMMUNICATIONS-INTERRUPTED the one after which NORMAL is.
     settling: Option<Round>,
     pools_asked: Option<TransactionId>,
     /// The partner has asked for prefixes while this state does not give any.
@@ -84,9 +86,13 @@ pub struct Endpoint {
     partner_communicated: bool,
     state_timer: Option<Monotonic>,
     partners_pool_at: Option<Monotonic>,
+    /// Until when promises may hold that this server no longer knows of.
+    promises_until: Option<Monotonic>,
     /// When the record of serving is to be renewed.
     heartbeat_due: Monotonic,
     published: Option<Leeway>,
+    /// See [`Leeway::serving_since`].
+    serving_since: AbsTime,
     out: Vec<Effect>,
 }
 
@@ -127,13 +133,16 @@ impl Endpoint {
             partner_communicated: false,
             state_timer: None,
             partners_pool_at: None,
+            promises_until: None,
             heartbeat_due: now.mono,
             published: None,
+            serving_since: AbsTime(0),
             out: Vec::new(),
             config,
             record,
         };
         endpoint.begin_startup(now);
+        endpoint.arm_lost_promises(now);
         Ok(endpoint)
     }
 

@@ -118,11 +118,15 @@ impl Endpoint {
             .take_if(|settling| *settling <= round)
             .is_some()
         {
-            self.ask_for_pools(now);
+            match self.served_alone() {
+                true => self.told_all(now),
+                false => self.ask_for_pools(now),
+            }
         }
     }
 
-    /// On entry into NORMAL everything that is not acknowledged is sent (§8.8).
+    /// On entry into NORMAL everything that is not acknowledged is sent (§8.8), and before it when
+    /// this server served alone.
     pub(super) fn begin_settling(&mut self) {
         self.settling = Some(self.begin_round(Owed::Unacked));
     }

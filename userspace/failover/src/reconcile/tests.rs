@@ -92,7 +92,8 @@ fn rfc8156_7_5_4_every_cell_with_every_time_client_and_role() {
                 for ended in [false, true] {
                     for offset in [-6_i64, -5, 0, 5, 6] {
                         for known in [Known::OwnChange, Known::ToBoth, Known::ToNobodyElse] {
-                            let ends = if ended { NOW.0 - 1 } else { NOW.0 };
+                            // Within five seconds it is not later (§7.5.1).
+                            let ends = NOW.0 - SKEW_MAX_SECS - u32::from(ended);
                             let here = mine(my_status, known, client_differs, AbsTime(ends));
                             let at = AbsTime((i64::from(HEARD.0) + offset) as u32);
                             let theirs = Theirs {
@@ -113,7 +114,11 @@ fn rfc8156_7_5_4_every_cell_with_every_time_client_and_role() {
                             };
                             let by_times = outdated(not_earlier && !kept);
                             // The client was always heard after the status here began.
+                            let both_ended = [my_status, status]
+                                .iter()
+                                .all(|s| !matches!(s, S::Active | S::Abandoned));
                             let expected = match text {
+                                _ if both_ended => Ok(()),
                                 "accept" => by_times,
                                 "time(1)" => outdated(ended),
                                 "time(2)" => Ok(()),
@@ -174,6 +179,11 @@ fn rfc8156_7_5_4_times_that_are_not_there() {
     assert!(!verdict(at(S::Active, None, AbsTime(SINCE.0 - 6))));
     // For ACTIVE, EXPIRED and RELEASED the client's time counts, for others the later one.
     let early = Some(AbsTime(SINCE.0 - 6));
+    let unheard = Mine {
+        status: S::Abandoned,
+        ..unheard
+    };
+    let verdict = |theirs| decide(Role::Primary, Some(&unheard), &theirs, NOW).is_ok();
     assert!(!verdict(at(S::Expired, early, NOW)));
     assert!(verdict(at(S::Abandoned, early, NOW)));
     assert!(verdict(at(S::Free, early, NOW)));

@@ -25,6 +25,7 @@ fn full() -> EndpointRecord {
         },
         communicated: true,
         needs_all: false,
+        lost_promises: true,
         owes_all: true,
     }
 }

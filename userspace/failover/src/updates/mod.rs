@@ -23,7 +23,7 @@ pub use owe::{Everything, owe_all};
 pub use receive::{Outcome, Places, Premises, Yielded, client_of, receive, shard_of, yield_lease};
 pub use reply::{Settled, settle};
 
-use crate::reconcile::{Rejection, Theirs};
+use crate::reconcile::{Rejection, Theirs, has_ended};
 use lease::{AbsTime, BindingStatus, Lease};
 use wire::failover::{BindingLease, LeaseOptions, Leased};
 use wire::{IaKind, Iaid};
@@ -95,10 +95,7 @@ impl LeaseUpdate {
 
     /// Whether the lease is, or is about to be, available.
     fn has_ended(&self) -> bool {
-        !matches!(
-            self.theirs.status,
-            BindingStatus::Active | BindingStatus::Abandoned
-        )
+        has_ended(self.theirs.status)
     }
 }
 

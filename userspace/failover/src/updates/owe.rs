@@ -18,10 +18,12 @@ pub struct Everything<'a> {
 /// at the `max` places from `from` on; where to go on, or `None` when all are owed. Begin with 0.
 ///
 /// What the partner promised its clients it no longer knows, and this server never did exactly: only
-/// that it was never more than MCLT beyond what this server had acknowledged (§4.4). So a lease for
-/// which that lies ahead is the client's until then, also one that has ended as far as this server
-/// knows. A partner that remembers would not have believed in that end; one that does not would, and
-/// give the lease to another.
+/// that it was never more than MCLT beyond the later of what this server had acknowledged and the
+/// moment of the promise (§4.4), which may have been just now. So a lease on record is its client's
+/// until then, also one that has ended as far as this server knows, and if the partner may have heard
+/// of that end it is somebody's, ABANDONED. A partner that remembers would not have believed in the
+/// end, or knows who came next; one that does not would believe in it, and the lease would go to yet
+/// another.
 pub fn owe_all(
     shard: &mut Shard,
     (from, max): (u32, usize),
@@ -31,7 +33,10 @@ pub fn owe_all(
     let (next, records) = shard.walk_places(from, max);
     let promised: Vec<(BindingId, BindingState)> = records
         .filter(|(_, record)| (everything.is_partnered)(record.link))
-        .filter_map(|(id, record)| Some((id, promised(&record, everything)?)))
+        .filter_map(|(id, record)| {
+            let was_sent = shard.was_sent(id);
+            Some((id, promised(&record, was_sent, everything)?))
+        })
         .collect();
     for (id, state) in promised {
         shard.amend(id, &state);
@@ -49,18 +54,29 @@ pub fn owe_all(
 }
 
 /// The state of a lease that the partner may have promised beyond what this server knows of.
-fn promised(record: &BindingRecord<'_>, everything: &Everything<'_>) -> Option<BindingState> {
+fn promised(
+    record: &BindingRecord<'_>,
+    was_sent: bool,
+    everything: &Everything<'_>,
+) -> Option<BindingState> {
     let Everything { now, mclt_secs, .. } = *everything;
-    let acknowledged = record.partner.expiration_time;
-    let until = acknowledged.plus(mclt_secs);
+    let until = record.partner.expiration_time.max(now).plus(mclt_secs);
     let is_active = record.status == BindingStatus::Active;
     let ends_before =
         record.status != BindingStatus::Abandoned && (!is_active || record.expires < until);
-    if acknowledged == AbsTime(0) || until <= now || !ends_before {
+    if !ends_before {
         return None;
     }
+    let is_its_clients = match record.status {
+        BindingStatus::Active => true,
+        BindingStatus::Expired | BindingStatus::Released => !was_sent,
+        _ => false,
+    };
     Some(BindingState {
-        status: BindingStatus::Active,
+        status: match is_its_clients {
+            true => BindingStatus::Active,
+            false => BindingStatus::Abandoned,
+        },
         status_since: if is_active { record.status_since } else { now },
         expires: until,
         partner: PartnerTimes {

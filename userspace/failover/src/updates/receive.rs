@@ -26,6 +26,10 @@ pub trait Places {
     /// The key by which the client would check this server's Reconfigure messages; `None` if this
     /// server sends none.
     fn reconfigure_key(&self, duid: Duid<'_>) -> Option<[u8; 16]>;
+
+    /// Whether a lease is a prefix that is drawn from a pool split between the two servers, so that
+    /// it is the primary's when it comes back (§4.2.2).
+    fn comes_back_to_the_primary(&self, lease: Lease) -> bool;
 }
 
 /// What deciding about updates needs beside the shard.
@@ -145,7 +149,10 @@ pub fn yield_lease(
         return Yielded::NotHere;
     };
     let mine = Mine::of(&record, true);
-    let verdict = decide(premises.role, Some(&mine), &update.theirs, premises.now);
+    let verdict = match update.has_ended() && shard.is_told_as_held(id) {
+        true => Err(Rejection::Outdated),
+        false => decide(premises.role, Some(&mine), &update.theirs, premises.now),
+    };
     match verdict {
         Ok(()) => {
             shard.remove(id);
@@ -232,6 +239,10 @@ fn apply(
     }
     let was_yielded = premises.yielded.contains(&lease);
     if update.has_ended() {
+        if let Some(id) = id.filter(|id| shard.is_told_as_held(*id)) {
+            end_later(shard, id, update, emit);
+            return Ok(());
+        }
         if let Some(id) = id {
             shard.remove(id);
             emit(&BindingDelta::Remove {
@@ -239,7 +250,20 @@ fn apply(
                 lease,
             });
         }
-        if id.is_some() || was_yielded {
+        // The partner had it without a word of that until now, and gives it back all the same: here
+        // too it is the primary's from now on, as any that comes back.
+        let comes_back =
+            id.is_none() && !was_yielded && premises.places.comes_back_to_the_primary(lease);
+        if comes_back {
+            if !premises.places.take(shard.id(), lease) {
+                return Err(Rejection::Outdated);
+            }
+            emit(&BindingDelta::Remove {
+                shard: shard.id(),
+                lease,
+            });
+        }
+        if id.is_some() || was_yielded || comes_back {
             outcome.freed.push(lease);
         }
         return Ok(());
@@ -299,6 +323,50 @@ fn apply(
     Ok(())
 }
 
+/// Takes over that a lease has ended while the partner is about to hear from this server that it is
+/// held. Free it is when the partner has heard of its end after that: if it were at once, the partner
+/// would hold what this server gives to others.
+fn end_later(
+    shard: &mut Shard,
+    id: BindingId,
+    update: &LeaseUpdate,
+    emit: &mut dyn FnMut(&BindingDelta<'_>),
+) {
+    let Some(record) = shard.get(id) else {
+        return;
+    };
+    let state = BindingState {
+        status: update.theirs.status,
+        preferred_secs: 0,
+        valid_secs: 0,
+        cltt: record.cltt,
+        status_since: update.theirs.status_since,
+        expires: AbsTime::NEVER,
+        partner: PartnerTimes {
+            partner_raw_cltt: (record.partner.partner_raw_cltt)
+                .max(update.theirs.cltt.unwrap_or(AbsTime(0))),
+            unacked: true,
+            ..record.partner
+        },
+    };
+    amend(shard, id, &state, emit);
+}
+
+fn amend(
+    shard: &mut Shard,
+    id: BindingId,
+    state: &BindingState,
+    emit: &mut dyn FnMut(&BindingDelta<'_>),
+) {
+    shard.amend(id, state);
+    if let Some(record) = shard.get(id) {
+        emit(&BindingDelta::Put {
+            shard: shard.id(),
+            record,
+        });
+    }
+}
+
 /// After a rejection as outdated the partner must be told what is newer here (§7.5.4): once. A
 /// lease that waits to be sent already is left alone, so that two servers that cannot agree do not
 /// storm each other.
@@ -315,22 +383,11 @@ fn must_update(
         return;
     }
     let state = BindingState {
-        status: record.status,
-        preferred_secs: record.preferred_secs,
-        valid_secs: record.valid_secs,
-        cltt: record.cltt,
-        status_since: record.status_since,
-        expires: record.expires,
         partner: PartnerTimes {
             unacked: true,
             ..record.partner
         },
+        ..record.state()
     };
-    shard.amend(id, &state);
-    if let Some(record) = shard.get(id) {
-        emit(&BindingDelta::Put {
-            shard: shard.id(),
-            record,
-        });
-    }
+    amend(shard, id, &state, emit);
 }

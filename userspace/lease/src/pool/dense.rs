@@ -16,6 +16,10 @@ const LOST_MAX: u32 = 1 << 10;
 /// just giving it back, or it is taken in front of the search while another comes free behind it.
 const MISSED_MAX: u32 = 64;
 
+/// How many hashes a client is given in a pool of which a part is the partner's: a server with a
+/// tenth of it misses all of them once in thirty times.
+const REHASH_MAX: usize = 32;
+
 /// Which positions a search is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Wanted {
@@ -139,13 +143,26 @@ impl Dense {
         }
     }
 
-    fn offer_own(&self, split: &Split, hash: u64) -> Option<u64> {
+    /// Where a search for a position of this server's begins: where the hash leads to, or if that is
+    /// the partner's where a hash of it does. From the partner's half it would be the first one
+    /// behind it for every client, and each prefix the successor of the one before.
+    fn search_own(&self, split: &Split, hash: u64) -> (Range<usize>, usize) {
+        let hashes = core::iter::successors(Some(hash), |hash| Some(mix(*hash)));
+        let mut starts = hashes
+            .take(REHASH_MAX)
+            .map(|hash| self.search(hash, None).1);
+        let own = starts.find(|start| split.is_own(*start));
         let (within, start) = self.search(hash, None);
+        (within, own.unwrap_or(start))
+    }
+
+    fn offer_own(&self, split: &Split, hash: u64) -> Option<u64> {
+        let (within, start) = self.search_own(split, hash);
         split.find(&within, start).map(|bit| self.position(bit))
     }
 
     fn claim_own(&self, split: &Split, hash: u64) -> Option<u64> {
-        let (within, start) = self.search(hash, None);
+        let (within, start) = self.search_own(split, hash);
         for _ in 0..LOST_MAX {
             let found = split.find(&within, start);
             let found = found.or_else(|| match self.own_free(split) {
@@ -307,6 +324,14 @@ impl Dense {
             },
         }
     }
+}
+
+/// A permutation of 64 bits without visible pattern (the finalizer of SplitMix64); what goes in is
+/// secret already.
+fn mix(hash: u64) -> u64 {
+    let hash = (hash ^ hash >> 30).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    let hash = (hash ^ hash >> 27).wrapping_mul(0x94d0_49bb_1331_11eb);
+    hash ^ hash >> 31
 }
 
 /// One position of this parity in the count of free ones.

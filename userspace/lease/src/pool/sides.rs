@@ -106,14 +106,32 @@ impl Pool {
     /// The free prefixes of a side, as aligned blocks in order. While others change sides or are
     /// taken a block may be out of date when it comes.
     pub fn blocks_of(&self, side: Role) -> impl Iterator<Item = Lease> {
-        let size = self.spec.count as usize;
-        let mut next = 0;
+        self.free_blocks(0..self.spec.count as usize, side)
+    }
+
+    /// What of a block is free and the side's, as [`blocks_of`](Self::blocks_of); nothing of a
+    /// block that is not of this pool.
+    pub fn blocks_within(&self, block: Lease, side: Role) -> impl Iterator<Item = Lease> {
+        self.free_blocks(self.bits_of(block).unwrap_or(0..0), side)
+    }
+
+    /// Whether all of a block is free and the side's.
+    pub fn is_all_free(&self, block: Lease, side: Role) -> bool {
+        let (Some((split, taken)), Some(bits)) = (self.split(), self.bits_of(block)) else {
+            return false;
+        };
+        all_free(split, taken, side, bits)
+    }
+
+    fn free_blocks(&self, bits: Range<usize>, side: Role) -> impl Iterator<Item = Lease> {
+        let Range { start: first, end } = bits;
+        let mut next = first;
         core::iter::from_fn(move || {
             let (split, taken) = self.split()?;
-            let start = first_free(split, taken, side, next..size)?;
+            let start = first_free(split, taken, side, next..end)?;
             let mut len = 1;
             while start.is_multiple_of(len * 2)
-                && start + len * 2 <= size
+                && start + len * 2 <= end
                 && all_free(split, taken, side, start + len..start + len * 2)
             {
                 len *= 2;
@@ -169,12 +187,13 @@ fn all_free(split: &Split, taken: &Bitmap, side: Role, bits: Range<usize>) -> bo
 /// The first position of `bits` that is free and of this side.
 fn first_free(split: &Split, taken: &Bitmap, side: Role, bits: Range<usize>) -> Option<usize> {
     let first = bits.start / 64;
-    (first..bits.end.div_ceil(64)).find_map(|word| {
+    let found = (first..bits.end.div_ceil(64)).find_map(|word| {
         let mask = match word == first {
             true => u64::MAX << (bits.start % 64),
             false => u64::MAX,
         };
         let free = split.free_of(taken, side, word) & mask;
         (free != 0).then(|| word * 64 + free.trailing_zeros() as usize)
-    })
+    });
+    found.filter(|bit| bits.contains(bit))
 }

@@ -304,3 +304,30 @@ fn a_pool_without_bits_cannot_be_split() {
         Err(PoolError::TooLargeToSplit)
     ));
 }
+
+/// RFC 9915 §13.1: nobody can foretell the next one, also where most of the pool is the partner's.
+#[test]
+fn what_is_drawn_beside_the_partners_half_follows_no_order() {
+    for (given, least) in [(128, 64), (192, 32)] {
+        let pool = pool(Role::Primary);
+        while pool.sides().expect("split").secondary < given {
+            let block = pool.find_block(Role::Primary, 64).expect("a block");
+            assert!(pool.give_block(block, Role::Secondary));
+        }
+        let shard = shard(0);
+        let drawn: Vec<u64> = (0..least)
+            .filter_map(|iaid| {
+                let offered = with_ia(iaid, |ia| pool.offer_among(&shard, ia, own(Role::Primary)));
+                let claimed = with_ia(iaid, |ia| pool.claim_among(&shard, ia, own(Role::Primary)));
+                assert_eq!(offered, claimed);
+                pool.spec().position_of(claimed?)
+            })
+            .collect();
+        assert_eq!(drawn.len(), least as usize);
+        let successors = drawn
+            .windows(2)
+            .filter(|pair| pair[1] == pair[0] + 1)
+            .count();
+        assert!(successors < drawn.len() / 8, "{drawn:?}");
+    }
+}

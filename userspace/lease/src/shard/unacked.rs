@@ -17,7 +17,7 @@
 
 use super::slot_set::SlotSet;
 use super::{BindingId, Shard};
-use crate::{AbsTime, LinkKey};
+use crate::{AbsTime, BindingRecord, BindingStatus, LinkKey};
 
 /// The partner's answer to an update about one lease.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -259,7 +259,19 @@ impl Shard {
         self.unacked.sent.contains(id.0)
     }
 
-    /// After recovery, which does not know: whatever is unacknowledged may have been sent.
+    /// Whether the partner is about to hear that the lease is somebody's: an update on its way says
+    /// so, or may. What the partner said meanwhile it said without that.
+    pub fn is_told_as_held(&self, id: BindingId) -> bool {
+        let ended = |record: BindingRecord<'_>| {
+            use BindingStatus as S;
+            matches!(record.status, S::Expired | S::Released | S::Reset)
+        };
+        let told_end = self.unacked.sent.contains(id.0) && self.get(id).is_some_and(ended);
+        self.unacked.in_flight.contains(id.0) && !told_end
+    }
+
+    /// After recovery, which does not know, and while the partner may stand alone, which needs not
+    /// to be told: whatever is unacknowledged may have been sent.
     pub fn presume_sent(&mut self) {
         self.unacked.sent.absorb(&self.unacked.unsent);
     }

@@ -29,6 +29,8 @@ pub struct Surroundings<'a> {
     pub config: &'a Config,
     /// Links and pools.
     pub model: &'a Arc<ArcSwap<Model>>,
+    /// Held while they change.
+    pub changing: &'a Arc<tokio::sync::Mutex<()>>,
     /// The journal's lane.
     pub lane: SharedLane,
     /// Told whenever the lane has something on disk.
@@ -91,6 +93,7 @@ impl Relationships {
                 workers: around.config.cores.len(),
                 leeways: around.leeways.clone(),
                 model: Arc::clone(around.model),
+                changing: Arc::clone(around.changing),
                 wall: crate::worker::now,
             });
             let relationship = relationship.with_context(of)?;

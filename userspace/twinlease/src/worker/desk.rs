@@ -204,6 +204,7 @@ impl Desk {
                 ticket: self.appender.ticket(),
                 reply,
                 len,
+                decided: now,
                 msg_type: kind,
             }),
             Outcome::Reply {
@@ -223,14 +224,20 @@ impl Desk {
         }
     }
 
-    /// Sends the replies and frees the positions whose records are durable; how many.
-    pub fn deliver_committed(&mut self, tx: &mut Tx) -> usize {
+    /// Sends the replies and frees the positions whose records are durable; how many. A reply that
+    /// had to wait too long for that is dropped.
+    pub fn deliver_committed(&mut self, tx: &mut Tx, now: AbsTime) -> usize {
         let committed = self.appender.committed();
         let mut delivered = 0;
         while let Some(held) = self.held.next_reply(committed) {
+            delivered += 1;
+            if now >= held.decided.plus(engine::failover::REPLY_HELD_SECS_MAX) {
+                tx.discard(held.reply);
+                self.drop_here(WorkerDrop::ReplyTooLate);
+                continue;
+            }
             tx.send(held.reply, held.len);
             self.counters.replies.of(held.msg_type.0).add(1);
-            delivered += 1;
         }
         while let Some((shard, lease)) = self.held.next_position(committed) {
             if let Some(handover) = &mut self.handover {

@@ -13,14 +13,18 @@ pub enum WorkerDrop {
     NoTxFrame,
     /// The inbox of the worker that owns the client's shard is full.
     InboxFull,
+    /// The journal took so long to commit that the lifetimes in the answer no longer hold; the
+    /// client will ask again.
+    ReplyTooLate,
 }
 
 impl WorkerDrop {
-    const LABELS: [&'static str; 4] = [
+    const LABELS: [&'static str; 5] = [
         "journal-failing",
         "journal-full",
         "no-tx-frame",
         "inbox-full",
+        "reply-too-late",
     ];
 
     /// The labels of all reasons of a worker, the engine's first, in the order of the indices.
@@ -50,6 +54,7 @@ mod tests {
             "journal-failing"
         );
         assert_eq!(labels[WorkerDrop::InboxFull.index()], "inbox-full");
-        assert_eq!(labels.len(), DropReason::ALL.len() + 4);
+        assert_eq!(labels[WorkerDrop::ReplyTooLate.index()], "reply-too-late");
+        assert_eq!(labels.len(), DropReason::ALL.len() + 5);
     }
 }

@@ -2,7 +2,7 @@
 
 use datapath::Reply;
 use journal::Ticket;
-use lease::Lease;
+use lease::{AbsTime, Lease};
 use std::collections::VecDeque;
 use wire::{MessageType, ShardId};
 
@@ -14,6 +14,8 @@ pub struct HeldReply {
     pub reply: Reply,
     /// Octets of payload.
     pub len: usize,
+    /// When it was decided.
+    pub decided: AbsTime,
     /// For the counters.
     pub msg_type: MessageType,
 }

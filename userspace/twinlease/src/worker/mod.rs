@@ -107,7 +107,7 @@ impl Worker {
             laps.end(Stage::Receive);
             work += self.read_mail(now, &mut snapshot);
             laps.end(Stage::Mail);
-            work += self.desk.deliver_committed(&mut self.io.tx);
+            work += self.desk.deliver_committed(&mut self.io.tx, now);
             laps.end(Stage::Deliver);
             work += self.desk.correspond(now);
             work += self.desk.expire(now);
@@ -201,11 +201,11 @@ impl Worker {
         let deadline = Instant::now() + STOP_PATIENCE;
         self.desk.submit_all();
         while self.desk.holds_replies() && Instant::now() < deadline {
-            self.desk.deliver_committed(&mut self.io.tx);
+            self.desk.deliver_committed(&mut self.io.tx, now());
             self.io.tx.flush();
             std::thread::sleep(Duration::from_micros(200));
         }
-        self.desk.deliver_committed(&mut self.io.tx);
+        self.desk.deliver_committed(&mut self.io.tx, now());
         self.io.tx.flush();
     }
 }

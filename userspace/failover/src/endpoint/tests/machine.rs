@@ -87,9 +87,16 @@ fn at(secs: u32) -> Now {
     }
 }
 
-/// What the tables make of a state, followed to its end.
+/// What the tables make of a state, followed to its end, or to where the shards have to say that the
+/// partner has heard of all there is.
 fn expected(role: Role, me: S, partner: S) -> S {
     match next(role, me, Input::Partner(partner)) {
+        Next::Go(S::Normal)
+            if partner == S::RecoverDone
+                && matches!(me, S::PartnerDown | S::CommunicationsInterrupted) =>
+        {
+            me
+        }
         Next::Stay | Next::Request => me,
         Next::Go(state) => expected(role, state, partner),
         Next::Interrupted => expected(role, S::CommunicationsInterrupted, partner),

@@ -161,6 +161,8 @@ fn a_full_resync_that_breaks_half_way_is_a_full_one_again() {
     assert_eq!(pair.endpoint(SECONDARY).state(), S::Recover);
     assert!(pair.servers[SECONDARY].disk.unwrap().needs_all);
     assert!(pair.servers[PRIMARY].disk.unwrap().owes_all);
+    // Nothing unasked, so that no end comes before what the partner may have promised.
+    assert!(!pair.servers[PRIMARY].leeway.replicate);
     // Both lose everything but their disks.
     pair.crash(SECONDARY);
     pair.crash(PRIMARY);
@@ -327,4 +329,86 @@ fn both_restart_at_once_in_every_pair_of_states_and_come_together() {
             );
         }
     }
+}
+
+/// What a server gave while it stood alone, its partner must know before it gives anything.
+#[test]
+fn partner_down_ends_when_the_partner_has_heard_of_all_that_was_done_in_it() {
+    for (down, up) in [(PRIMARY, SECONDARY), (SECONDARY, PRIMARY)] {
+        let mut pair = Pair::normal();
+        pair.crash(down);
+        pair.run(100);
+        pair.order_partner_down(up);
+        pair.run(100);
+        pair.start(down);
+        pair.run(5);
+        assert_eq!(pair.endpoint(down).state(), S::RecoverWait);
+        pair.servers[up].holds_answers = true;
+        pair.run(u64::from(MCLT));
+        assert_eq!(pair.endpoint(down).state(), S::RecoverDone);
+        assert_eq!(pair.endpoint(up).state(), S::PartnerDown);
+        // A connection later it is asked for once more.
+        pair.is_cut = true;
+        pair.run(60);
+        pair.is_cut = false;
+        pair.run(20);
+        assert_eq!(pair.endpoint(up).state(), S::PartnerDown);
+        pair.release_answers(up);
+        assert_eq!(pair.states(), [S::Normal; 2]);
+    }
+}
+
+/// A conflict leads a server without its bindings past RECOVER-WAIT, into states that serve.
+#[test]
+fn a_server_that_lost_its_disk_serves_nobody_while_what_it_promised_may_hold() {
+    let mut pair = Pair::normal();
+    pair.is_cut = true;
+    pair.run(100);
+    pair.order_partner_down(SECONDARY);
+    for server in &mut pair.servers {
+        server.holds_answers = true;
+    }
+    pair.is_cut = false;
+    pair.run(20);
+    pair.is_cut = true;
+    pair.run(60);
+    assert_eq!(pair.states(), [S::ResolutionInterrupted; 2]);
+    pair.crash(PRIMARY);
+    pair.servers[PRIMARY].disk = None;
+    pair.is_cut = false;
+    pair.start(PRIMARY);
+    pair.run(20);
+    assert_eq!(pair.states(), [S::PotentialConflict; 2]);
+    pair.is_cut = true;
+    pair.run(60);
+    assert_eq!(pair.states(), [S::ResolutionInterrupted; 2]);
+    let answers = |pair: &Pair| pair.servers.each_ref().map(|server| server.leeway.answers);
+    assert_eq!(answers(&pair), [Answers::Nothing, Answers::All]);
+    pair.servers[SECONDARY].holds_answers = false;
+    pair.is_cut = false;
+    pair.run(20);
+    assert_eq!(pair.endpoint(PRIMARY).state(), S::ConflictDone);
+    assert_eq!(pair.servers[PRIMARY].leeway.answers, Answers::Nothing);
+    assert!(pair.servers[PRIMARY].disk.unwrap().lost_promises);
+    pair.run(u64::from(MCLT));
+    assert_eq!(pair.servers[PRIMARY].leeway.answers, Answers::All);
+    assert!(!pair.servers[PRIMARY].disk.unwrap().lost_promises);
+}
+
+/// What ended before a server came back, it gives to nobody until the partner has heard of it.
+#[test]
+fn a_server_knows_since_when_it_has_served_all_the_time() {
+    let mut pair = Pair::normal();
+    let begun = pair.servers[PRIMARY].leeway.serving_since;
+    assert_ne!(begun, AbsTime(0));
+    pair.is_cut = true;
+    pair.run(100);
+    assert_eq!(pair.servers[PRIMARY].leeway.serving_since, begun);
+    pair.crash(PRIMARY);
+    pair.is_cut = false;
+    pair.run(10);
+    pair.start(PRIMARY);
+    pair.run(5);
+    assert_eq!(pair.states(), [S::Normal; 2]);
+    assert!(pair.servers[PRIMARY].leeway.serving_since > begun.plus(100));
 }

@@ -82,7 +82,7 @@ fn auto_partner_down_does_not_run_while_the_partner_recovers_in_contact() {
 fn rfc8156_8_4_1_the_partners_prefixes_after_mclt_and_its_addresses_never() {
     let mut pair = Pair::normal();
     pair.crash(SECONDARY);
-    pair.run(10);
+    pair.run(30);
     pair.order_partner_down(PRIMARY);
     let own = Prefixes::Own(Role::Primary);
     assert_eq!(pair.servers[PRIMARY].leeway.prefixes, own);
@@ -96,6 +96,12 @@ fn rfc8156_8_4_1_the_partners_prefixes_after_mclt_and_its_addresses_never() {
     assert_eq!(pair.endpoint(PRIMARY).state(), S::PartnerDown);
     assert_eq!(leeway.prefixes, Prefixes::OwnThenPartners(Role::Primary));
     assert_eq!(leeway.addresses, Positions::Odd);
+    // A partner that is heard is coming back for them.
+    pair.servers[PRIMARY].holds_answers = true;
+    pair.start(SECONDARY);
+    pair.run(5);
+    assert_eq!(pair.endpoint(PRIMARY).state(), S::PartnerDown);
+    assert_eq!(pair.servers[PRIMARY].leeway.prefixes, own);
 }
 
 #[test]

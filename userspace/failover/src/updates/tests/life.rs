@@ -171,38 +171,123 @@ fn a_partner_that_lost_its_database_is_given_what_it_may_have_promised() {
         mclt_secs: MCLT_SECS,
         is_partnered: &|link| link == LINK,
     };
-    for ended in [
-        None,
-        Some(BindingStatus::Expired),
-        Some(BindingStatus::Released),
+    let now = NOW.plus(100);
+    let (active_until, later) = (BindingStatus::Active, BindingStatus::Abandoned);
+    for (ended, sent, expected) in [
+        (None, false, active_until),
+        (Some(BindingStatus::Expired), false, active_until),
+        (Some(BindingStatus::Released), false, active_until),
+        // Whoever had it next is not known.
+        (Some(BindingStatus::Released), true, later),
     ] {
-        let (mut primary, mut secondary) = pair();
-        let one = client(1);
-        let granted = active(&one, address(1), NOW, 60);
-        primary.put(&granted);
-        exchange(&mut primary, &mut secondary);
-        if let Some(status) = ended {
-            secondary.end(address(1), status);
+        for heard in [false, true] {
+            let (mut primary, mut secondary) = pair();
+            let one = client(1);
+            let granted = active(&one, address(1), NOW, 60);
+            let mut promised = now.plus(MCLT_SECS);
+            if heard {
+                primary.put(&granted);
+                exchange(&mut primary, &mut secondary);
+                promised = granted.partner.partner_lifetime.plus(MCLT_SECS);
+            } else {
+                secondary.put(&granted);
+            }
+            if let Some(status) = ended {
+                secondary.end(address(1), status);
+            }
+            if sent {
+                secondary.offers();
+                secondary.lose_connection();
+            }
+            let mut empty = Side::new(Role::Primary);
+            for again in [false, true] {
+                let mut recorded = 0;
+                for shard in &mut secondary.shards {
+                    let next = owe_all(shard, (0, 256), &at(now), &mut |_| recorded += 1);
+                    assert_eq!(next, None);
+                }
+                assert_eq!(recorded, u32::from(!again), "{ended:?}");
+            }
+            exchange(&mut secondary, &mut empty);
+            let back = empty.get(address(1)).unwrap();
+            assert_eq!(back.status, expected);
+            assert_eq!(back.expires, promised, "{ended:?}");
         }
-        let mut empty = Side::new(Role::Primary);
-        let mut recorded = 0;
-        for shard in &mut secondary.shards {
-            let next = owe_all(shard, (0, 256), &at(NOW.plus(100)), &mut |_| recorded += 1);
-            assert_eq!(next, None);
-        }
-        assert_eq!(recorded, 1, "{ended:?}");
-        exchange(&mut secondary, &mut empty);
-        let back = empty.get(address(1)).unwrap();
-        assert_eq!(back.status, BindingStatus::Active);
-        let promised = granted.partner.partner_lifetime.plus(MCLT_SECS);
-        assert_eq!(back.expires, promised, "{ended:?}");
-        // When that is over there is nothing to give back.
-        let mut late = Vec::new();
-        for shard in &mut secondary.shards {
-            owe_all(shard, (0, 256), &at(promised), &mut |delta| {
-                late.push(format!("{delta:?}"));
-            });
-        }
-        assert!(late.is_empty(), "{late:?}");
+    }
+}
+
+/// The primary has sent a renewal, and then the client gave the lease back; the secondary has heard
+/// of neither and says that it ended.
+#[test]
+fn what_the_partner_is_about_to_hear_of_is_free_only_after_that() {
+    let (mut primary, mut secondary) = pair();
+    let one = client(1);
+    primary.put(&active(&one, address(1), NOW, 60));
+    exchange(&mut primary, &mut secondary);
+    for side in [&mut primary, &mut secondary] {
+        side.now = NOW.plus(75);
+    }
+    primary.put(&active(&one, address(1), NOW.plus(59), 600));
+    let renewal = primary.offers();
+    primary.end(address(1), BindingStatus::Released);
+    secondary.end(address(1), BindingStatus::Expired);
+    let expired = secondary.offers();
+
+    let (reply, outcome) = primary.receive(&expired[0].0);
+    assert_eq!((outcome.accepted, &outcome.freed[..]), (1, &[][..]));
+    let here = primary.get(address(1)).unwrap();
+    assert_eq!(here.status, BindingStatus::Expired);
+    assert!(here.partner.unacked);
+    let (renewed, _) = secondary.receive(&renewal[0].0);
+    assert_eq!(
+        secondary.settle(&expired[0].1, &reply),
+        Settled::Acknowledged
+    );
+    assert_eq!(
+        secondary.get(address(1)).unwrap().status,
+        BindingStatus::Active
+    );
+    assert_eq!(
+        primary.settle(&renewal[0].1, &renewed),
+        Settled::ChangedSince
+    );
+    for side in [&mut primary, &mut secondary] {
+        side.now = NOW.plus(700);
+    }
+    exchange(&mut primary, &mut secondary);
+    assert_eq!(primary.get(address(1)), None);
+    assert_eq!(secondary.get(address(1)), None);
+}
+
+/// Both servers see a lease end in the same second and tell each other (PROTOCOL A.17 item 20).
+#[test]
+fn two_ends_that_cross_free_the_lease_on_both_sides() {
+    let (mut primary, mut secondary) = pair();
+    let one = client(1);
+    primary.put(&active(&one, address(1), NOW, 60));
+    exchange(&mut primary, &mut secondary);
+    // Each has heard the client when the other had not.
+    primary.amend(address(1), |record| record.cltt = NOW.plus(20));
+    secondary.amend(address(1), |record| record.cltt = NOW.plus(40));
+    for side in [&mut primary, &mut secondary] {
+        side.now = NOW.plus(75);
+        side.end(address(1), BindingStatus::Expired);
+    }
+    let (of_primary, of_secondary) = (primary.offers(), secondary.offers());
+    let (to_primary, freed) = secondary.receive(&of_primary[0].0);
+    assert_eq!(freed.freed, [address(1)]);
+    let (to_secondary, freed) = primary.receive(&of_secondary[0].0);
+    assert_eq!(freed.freed, [address(1)]);
+    assert_eq!(
+        primary.settle(&of_primary[0].1, &to_primary),
+        Settled::Stale
+    );
+    assert_eq!(
+        secondary.settle(&of_secondary[0].1, &to_secondary),
+        Settled::Stale
+    );
+    for side in [&primary, &secondary] {
+        assert_eq!(side.get(address(1)), None);
+        assert!(!InPool(&side.pool, 7).is_taken(address(1)));
     }
 }

@@ -51,6 +51,10 @@ impl Places for InPool<'_> {
         }
         !free
     }
+
+    fn comes_back_to_the_primary(&self, _: Lease) -> bool {
+        false
+    }
 }
 
 pub(super) fn client(number: u8) -> [u8; 7] {

@@ -1,12 +1,15 @@
 //! Delegable prefixes that change sides, in blocks (RFC 8156 §4.2.2): nothing is told to the partner
-//! before it is on disk.
+//! before it is on disk. What the partner says of a block is taken over when it is read, and what is
+//! said to it is looked at once more when it is written: so both see gifts and returns in the one
+//! order of the connection ([`failover::balance`]).
 
 use super::flow::Flow;
 use crate::control_lane::Records;
 use crate::partner::exchange::UpdateKey;
 use engine::Model;
-use failover::balance::{self, BLOCK_FRAME_LEN_MAX, PrefixShare, Transfer};
+use failover::balance::{self, BLOCK_FRAME_LEN_MAX, PrefixShare, Transfer, Verdict};
 use failover::reconcile::Rejection;
+use failover::{Owed, Round};
 use journal::Ticket;
 use lease::{Lease, Pool, Role, Sides};
 use std::collections::{BTreeSet, VecDeque};
@@ -33,8 +36,12 @@ pub struct Blocks {
     tellings: VecDeque<(Ticket, Transfer)>,
     /// Asked back and not answered yet.
     asked: BTreeSet<(u128, u8)>,
-    /// BNDUPDs of the partner that are not looked at yet.
-    arrived: VecDeque<(UpdateKey, Box<[u8]>)>,
+    /// Told and not answered yet.
+    unanswered: u32,
+    /// Given, and not wholly taken over by the partner: to be told again at the next look.
+    again: Vec<Transfer>,
+    /// The round that ends when nothing is to be told and answered any more.
+    round: Option<Round>,
     answers: VecDeque<Answer>,
 }
 
@@ -47,7 +54,9 @@ impl Blocks {
             share,
             tellings: VecDeque::new(),
             asked: BTreeSet::new(),
-            arrived: VecDeque::new(),
+            unanswered: 0,
+            again: Vec::new(),
+            round: None,
             answers: VecDeque::new(),
         }
     }
@@ -85,9 +94,29 @@ impl Blocks {
     pub fn forget(&mut self) {
         self.tellings.clear();
         self.asked.clear();
+        self.again.clear();
+        self.unanswered = 0;
+        self.round = None;
     }
 
-    /// A primary that enters NORMAL says what the secondary has.
+    /// The partner asks for everything. A primary that has lost its disk does not know what it gave,
+    /// and is told; a secondary that has is told on entering NORMAL, because until then the primary
+    /// may use all prefixes itself.
+    pub fn owe(&mut self, round: Round, owed: Owed, model: &Model, records: &mut dyn Records) {
+        if owed == Owed::All && self.role == Role::Secondary {
+            self.announce(model, records);
+        }
+        self.round = Some(round);
+    }
+
+    /// The round that has just ended, if one has.
+    pub fn take_answered(&mut self) -> Option<Round> {
+        let is_done = self.tellings.is_empty() && self.unanswered == 0;
+        self.round.take_if(|_| is_done)
+    }
+
+    /// A primary that enters NORMAL says what the secondary has, and a secondary that is asked for
+    /// everything.
     pub fn announce(&mut self, model: &Model, records: &mut dyn Records) {
         let on_disk = records.committed();
         for pool in self.pools(model) {
@@ -116,6 +145,9 @@ impl Blocks {
 
     /// Gives and asks back what the shares lack. On a primary only.
     pub fn rebalance(&mut self, model: &Model, records: &mut dyn Records) {
+        let on_disk = records.committed();
+        let again = self.again.drain(..).map(|transfer| (on_disk, transfer));
+        self.tellings.extend(again);
         for pool in self.pools(model) {
             let due = pool
                 .sides()
@@ -141,34 +173,33 @@ impl Blocks {
         }
     }
 
-    /// A BNDUPD of the partner about a block.
-    pub fn arrived(&mut self, key: UpdateKey, message: &[u8]) {
-        self.arrived.push_back((key, message.into()));
-    }
-
     /// The partner has answered; what it did not agree to is told.
     pub fn answered(
         &mut self,
         transfer: Transfer,
         reply: &PrefixData<'_>,
-        model: &Model,
+        model: Option<&Model>,
         records: &mut dyn Records,
     ) {
         self.asked
             .remove(&(transfer.block.addr, transfer.block.len));
+        self.unanswered = self.unanswered.saturating_sub(1);
         let block = transfer.block;
         if let Some(status) = reply.options.rejection() {
             let (to, status) = (transfer.to, status.code);
-            tracing::info!(%block, ?to, %status, "partner keeps a block of prefixes");
+            tracing::info!(%block, ?to, %status, "partner does not take over a block of prefixes");
+            let is_gift = self.role == Role::Primary && to == Role::Secondary;
+            self.again.extend(is_gift.then_some(transfer));
             return;
         }
-        let pool = self.pool_of(model, block);
+        // Without a model the block is nobody's until it is asked back once more.
+        let pool = model.and_then(|model| self.pool_of(model, block));
         if pool.is_some_and(|pool| balance::agreed(pool, transfer)) {
             records.ownership(transfer);
         }
     }
 
-    /// Decides about what has arrived, as far as the journal has room, and sends what is on disk.
+    /// Sends what is on disk.
     pub fn settle(
         &mut self,
         flow: Option<&mut Flow>,
@@ -176,21 +207,23 @@ impl Blocks {
         model: &Model,
         records: &mut dyn Records,
     ) {
-        while records.has_room()
-            && let Some((key, message)) = self.arrived.pop_front()
-        {
-            self.receive(key, &message, model, records);
-        }
         let committed = records.committed();
         let Some(flow) = flow else {
             self.answers.clear();
             return;
         };
-        while let Some((ticket, transfer)) = self.tellings.front()
-            && *ticket <= committed
-            && flow.send_block(*transfer, now)
+        while flow.has_room()
+            && let Some((ticket, transfer)) = self.tellings.pop_front_if(|(t, _)| *t <= committed)
         {
-            self.tellings.pop_front();
+            let pool = self.pool_of(model, transfer.block);
+            let parts = pool.map_or_else(Vec::new, |pool| balance::still_given(pool, transfer));
+            let mut parts = parts.into_iter();
+            if let Some(part) = parts.next() {
+                self.unanswered += u32::from(flow.send_block(part, now));
+            }
+            for part in parts.rev() {
+                self.tellings.push_front((ticket, part));
+            }
         }
         while let Some(answer) = self.answers.front()
             && answer.ticket <= committed
@@ -204,14 +237,16 @@ impl Blocks {
 
     /// Whether something waits for the disk.
     pub fn waits(&self) -> bool {
-        !(self.tellings.is_empty() && self.answers.is_empty() && self.arrived.is_empty())
+        !(self.tellings.is_empty() && self.answers.is_empty())
     }
 
-    fn receive(
+    /// A BNDUPD of the partner about a block. While the journal has no room or the model changes it
+    /// is rejected: the primary tells again what it has given.
+    pub fn receive(
         &mut self,
         key: UpdateKey,
         message: &[u8],
-        model: &Model,
+        model: Option<&Model>,
         records: &mut dyn Records,
     ) {
         let Ok(message) = FailoverMessage::parse(message) else {
@@ -221,20 +256,20 @@ impl Blocks {
             return;
         };
         let block = balance::block_of(&prefix);
-        let verdict = balance::receive(self.role, self.pool_of(model, block), &prefix);
-        let ticket = match verdict {
-            Ok(transfer) => records.ownership(transfer),
-            Err(_) => records.committed(),
+        let verdict = match model.filter(|_| records.has_room()) {
+            Some(model) => balance::receive(self.role, self.pool_of(model, block), &prefix),
+            None => Verdict::rejected(Rejection::Outdated),
         };
-        match verdict {
-            Ok(_) | Err(Rejection::Outdated) => {}
-            Err(rejection) => {
-                tracing::warn!(%block, reason = rejection.text(), "a block of the partner rejected");
-            }
+        let ticket = match verdict.record {
+            Some(transfer) => records.ownership(transfer),
+            None => records.committed(),
+        };
+        let rejection = verdict.rejection;
+        if let Some(why) = rejection.filter(|why| *why != Rejection::Outdated) {
+            tracing::warn!(%block, reason = why.text(), "a block of the partner rejected");
         }
         // Of what the partner sent only OPTION_VSS is echoed at length.
         let mut frame = vec![0; BLOCK_FRAME_LEN_MAX + prefix.options.vss.map_or(0, <[u8]>::len)];
-        let rejection = verdict.err();
         if let Ok(len) =
             balance::write_bndreply(&prefix, rejection, message.transaction_id, &mut frame)
         {

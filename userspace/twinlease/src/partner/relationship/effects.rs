@@ -70,16 +70,14 @@ impl Relationship {
                 self.storing = Some(self.records.relationship(self.key, &state));
             }
             Effect::Publish(leeway) => self.leeways.publish(usize::from(self.index), leeway),
-            Effect::Owe(round, owed) => self.mail.send_all(|| ToWorker::Owe(round, owed)),
+            Effect::Owe(round, owed) => {
+                self.mail.send_all(|| ToWorker::Owe(round, owed));
+                let model = self.model.load_full();
+                self.blocks.owe(round, owed, &model, &mut *self.records);
+            }
             Effect::Forget => self.mail.send_all(|| ToWorker::Forget),
-            Effect::Renounce => {
-                let model = self.model.load_full();
-                self.blocks.renounce(&model, &mut *self.records);
-            }
-            Effect::Rebalance => {
-                let model = self.model.load_full();
-                self.blocks.rebalance(&model, &mut *self.records);
-            }
+            Effect::Renounce => self.renounce(),
+            Effect::Rebalance => self.rebalance(),
             Effect::Note(note) => self.note(&note),
         }
     }

@@ -113,6 +113,11 @@ impl Flow {
         });
     }
 
+    /// Whether a BNDUPD may be sent now.
+    pub fn has_room(&self) -> bool {
+        self.window.room() > 0
+    }
+
     /// Sends a block's BNDUPD if there is room.
     pub fn send_block(&mut self, transfer: Transfer, now: failover::Now) -> bool {
         let Ok(id) = self.window.send(Sent::Block(transfer), now.mono) else {

@@ -72,6 +72,9 @@ pub struct Parts {
     pub leeways: Leeways,
     /// Pools and links.
     pub model: Arc<ArcSwap<Model>>,
+    /// Held while the model changes: what is moved between the sides of its pools then would not be
+    /// in the next one.
+    pub changing: Arc<tokio::sync::Mutex<()>>,
     /// What the wall clock says.
     pub wall: fn() -> AbsTime,
 }
@@ -106,6 +109,9 @@ pub struct Relationship {
     owner: [u8; SHARDS],
     leeways: Leeways,
     model: Arc<ArcSwap<Model>>,
+    changing: Arc<tokio::sync::Mutex<()>>,
+    /// Renounced while the model changed: once more in the next one.
+    renounces_again: bool,
     connections: BTreeMap<ConnectionId, Open>,
     last_connection: u64,
     /// A connection is to be made.
@@ -113,7 +119,7 @@ pub struct Relationship {
     flow: Option<Flow>,
     blocks: Blocks,
     elsewhere: Elsewhere,
-    /// The last round that each worker has done with.
+    /// The last round that each worker has done with, and behind them `blocks`.
     rounds: Vec<Round>,
     was_normal: bool,
     balance_at: Monotonic,
@@ -157,13 +163,15 @@ impl Relationship {
             owner: parts.owner,
             leeways: parts.leeways,
             model: parts.model,
+            changing: parts.changing,
+            renounces_again: false,
             connections: BTreeMap::new(),
             last_connection: 0,
             dials: false,
             flow: None,
             blocks: Blocks::new(parts.index, role, parts.share),
             elsewhere: Elsewhere::default(),
-            rounds: vec![Round(0); parts.workers],
+            rounds: vec![Round(0); parts.workers + 1],
             was_normal: false,
             balance_at: Monotonic(0),
             retry_at: Monotonic(0),
@@ -254,6 +262,33 @@ impl Relationship {
         core::mem::take(&mut self.dials)
     }
 
+    /// The model in whose pools blocks may change sides; `None` while it is about to be replaced, which
+    /// takes moments: the balance is looked at again, and the partner tells again.
+    fn steady_model(&mut self) -> Option<Arc<Model>> {
+        if self.changing.try_lock().is_err() {
+            return None;
+        }
+        let model = self.model.load_full();
+        if core::mem::take(&mut self.renounces_again) {
+            self.blocks.renounce(&model, &mut *self.records);
+        }
+        Some(model)
+    }
+
+    fn rebalance(&mut self) {
+        if let Some(model) = self.steady_model() {
+            self.blocks.rebalance(&model, &mut *self.records);
+        }
+    }
+
+    /// What was the secondary's may have been used by the primary. Not to be put off.
+    fn renounce(&mut self) {
+        let model = self.model.load_full();
+        self.blocks.renounce(&model, &mut *self.records);
+        self.renounces_again = true;
+        let _ = self.steady_model();
+    }
+
     /// Whether something waits for the disk.
     pub(crate) fn waits_for_disk(&self) -> bool {
         self.storing.is_some() || self.blocks.waits()
@@ -280,6 +315,10 @@ impl Relationship {
         self.expire();
         self.carry_out();
         self.exchange();
+        if let Some(round) = self.blocks.take_answered() {
+            self.answered(self.mail.workers(), round);
+            self.carry_out();
+        }
         self.is_mail_waiting = !self.mail.deliver();
     }
 
@@ -301,7 +340,7 @@ impl Relationship {
         }
         let model = self.model.load_full();
         match self.role() {
-            Role::Primary => self.blocks.rebalance(&model, &mut *self.records),
+            Role::Primary => self.rebalance(),
             Role::Secondary if self.blocks.is_short(&model) => self.tell(Event::PoolsLow),
             Role::Secondary => {}
         }

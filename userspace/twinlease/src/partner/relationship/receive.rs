@@ -94,7 +94,11 @@ impl Relationship {
             number,
         };
         match container {
-            Container::Prefix(_) => self.blocks.arrived(key, octets),
+            Container::Prefix(_) => {
+                let model = self.steady_model();
+                let model = model.as_deref();
+                self.blocks.receive(key, octets, model, &mut *self.records);
+            }
             Container::Client(data) => {
                 // Without client any shard rejects it.
                 let shard = shard_of(data).map_or(0, |shard| shard.0);
@@ -126,9 +130,9 @@ impl Relationship {
                 run.answers[worker].push((offer, octets.clone()));
             }
             (Some(Sent::Block(transfer)), Container::Prefix(reply)) => {
-                let model = self.model.load_full();
+                let model = self.steady_model();
                 self.blocks
-                    .answered(transfer, reply, &model, &mut *self.records);
+                    .answered(transfer, reply, model.as_deref(), &mut *self.records);
             }
             (Some(Sent::Block(transfer)), Container::Client(_)) => {
                 let block = transfer.block;

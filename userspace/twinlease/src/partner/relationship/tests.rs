@@ -126,3 +126,29 @@ async fn prefixes_are_shared_and_the_order_partner_down_is_obeyed() {
     let state = pair.servers[0].handle.partner_down(None, false);
     assert_eq!(state, Ok(ServerState::PartnerDown));
 }
+
+/// What changed sides in the model that is about to be replaced would be lost with it.
+#[tokio::test]
+async fn no_block_changes_sides_while_a_reload_is_under_way() {
+    let pair = Pair::start().await;
+    let secondary = &pair.servers[1];
+    let reload = secondary.changing.lock().await;
+    pair.both(ServerState::Normal).await;
+    pair.servers[0]
+        .sees("that it gave half", |server| {
+            server.handle.report().prefixes.secondary == 128
+        })
+        .await;
+    tokio::time::sleep(std::time::Duration::from_millis(300)).await;
+    assert_eq!(secondary.handle.report().prefixes.secondary, 0);
+    drop(reload);
+    // The primary says it again on the next connection, if not before.
+    pair.cut();
+    pair.both(ServerState::CommunicationsInterrupted).await;
+    pair.mend();
+    secondary
+        .sees("what it was given", |server| {
+            server.handle.report().prefixes.secondary == 128
+        })
+        .await;
+}

@@ -3,8 +3,8 @@
 use super::Relationship;
 use super::report::Rejected;
 use crate::partner::exchange::FromWorker;
-use failover::Event;
 use failover::reconcile::Rejection;
+use failover::{Event, Round};
 use lease::Lease;
 
 /// Octets queued for the partner beyond which no credit is given: it takes them slowly.
@@ -39,16 +39,20 @@ impl Relationship {
                 given,
                 refused,
             } => self.elsewhere.answer(key, given, refused, &mut self.mail),
-            FromWorker::Answered(round) => {
-                let before = self.rounds.iter().min().copied();
-                if let Some(reached) = self.rounds.get_mut(worker) {
-                    *reached = round.max(*reached);
-                }
-                match self.rounds.iter().min().copied() {
-                    Some(round) if Some(round) > before => self.tell(Event::Answered(round)),
-                    _ => {}
-                }
-            }
+            FromWorker::Answered(round) => self.answered(worker, round),
+        }
+    }
+
+    /// A worker, or what stands behind the workers for the blocks of prefixes, has had everything
+    /// of a round answered.
+    pub(super) fn answered(&mut self, who: usize, round: Round) {
+        let before = self.rounds.iter().min().copied();
+        if let Some(reached) = self.rounds.get_mut(who) {
+            *reached = round.max(*reached);
+        }
+        match self.rounds.iter().min().copied() {
+            Some(round) if Some(round) > before => self.tell(Event::Answered(round)),
+            _ => {}
         }
     }
 

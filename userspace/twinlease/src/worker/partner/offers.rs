@@ -1,6 +1,6 @@
 //! BNDUPDs to the partner, and what follows from its answers (RFC 8156 §7.4, §7.7).
 
-use super::Desk;
+use super::{Desk, UnsentShards};
 use crate::partner::exchange::{FromWorker, Offers};
 use engine::Context;
 use failover::updates::{self, BNDUPD_LEN_MAX, Everything, KeyOf, Offer, Settled};
@@ -27,13 +27,19 @@ pub(super) struct Owing {
     through: usize,
     /// How far the look at the next shard's bindings has come.
     cursor: u32,
+    /// Shards of which nothing may be sent yet: the partner asked for everything, and a lease that
+    /// has ended here may be one that it promised; see [`updates::owe_all`].
+    untold: UnsentShards,
 }
 
 impl Desk {
     /// Writes the next BNDUPDs, if the partner is to have any; how many.
     pub(super) fn offer(&mut self, now: AbsTime) -> usize {
         let partner = &mut self.partner;
-        if partner.unsent.is_empty() || partner.credit == 0 || partner.out.len() >= super::OUT_MAX {
+        let untold = partner.owing.as_ref().map(|owing| owing.untold);
+        let untold = untold.unwrap_or_default();
+        let is_nothing = partner.unsent.without(&untold).is_empty();
+        if is_nothing || partner.credit == 0 || partner.out.len() >= super::OUT_MAX {
             return 0;
         }
         let leeway = self.model.relationship();
@@ -53,7 +59,7 @@ impl Desk {
         let model = Arc::clone(&self.model);
         let key_of: KeyOf<'_> = &|duid| model.reconfigure_key(duid);
         while offers.len() < most as usize
-            && let Some(id) = partner.unsent.next(partner.turn)
+            && let Some(id) = partner.unsent.without(&untold).next(partner.turn)
         {
             // Those of a shard lie together: as many of them as come before the turn is over.
             partner.turn = id;
@@ -115,12 +121,18 @@ impl Desk {
             true => Owed::All,
             false => owed,
         };
+        let mut untold = UnsentShards::default();
+        if owed == Owed::All {
+            let owned = self.shards.owned().iter();
+            owned.for_each(|shard| untold.insert(*shard));
+        }
         self.partner.owing = Some(Owing {
             round,
             owed,
             told: 0,
             through: 0,
             cursor: 0,
+            untold,
         });
     }
 
@@ -144,6 +156,9 @@ impl Desk {
             if let Some(owing) = &mut self.partner.owing {
                 owing.told += usize::from(next.is_none());
                 owing.cursor = next.unwrap_or(0);
+                if next.is_none() {
+                    owing.untold.remove(id);
+                }
             }
             self.partner.unsent.insert(id);
             return 1;

@@ -29,4 +29,8 @@ impl Places for ClientPlaces<'_> {
     fn reconfigure_key(&self, duid: Duid<'_>) -> Option<[u8; 16]> {
         self.model.reconfigure_key(duid)
     }
+
+    fn comes_back_to_the_primary(&self, lease: Lease) -> bool {
+        self.model.comes_back_to_the_primary(lease)
+    }
 }

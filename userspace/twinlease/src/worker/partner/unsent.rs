@@ -19,6 +19,11 @@ impl UnsentShards {
         self.0[usize::from(shard / 64)] &= !(1 << (shard % 64));
     }
 
+    /// Those that are not in the other set.
+    pub fn without(&self, other: &Self) -> Self {
+        Self(std::array::from_fn(|word| self.0[word] & !other.0[word]))
+    }
+
     /// Whether there is none.
     pub fn is_empty(&self) -> bool {
         self.0 == [0; WORDS]
@@ -53,6 +58,9 @@ mod tests {
         assert_eq!(set.next(ShardId(71)), Some(ShardId(255)));
         set.remove(ShardId(255));
         assert_eq!(set.next(ShardId(71)), Some(ShardId(3)));
+        let mut some = UnsentShards::default();
+        some.insert(ShardId(3));
+        assert_eq!(set.without(&some).next(ShardId(0)), Some(ShardId(70)));
         set.remove(ShardId(3));
         set.remove(ShardId(70));
         assert!(set.is_empty());

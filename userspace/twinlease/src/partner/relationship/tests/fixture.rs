@@ -118,6 +118,10 @@ impl failover::updates::Places for Places<'_> {
     fn reconfigure_key(&self, _: wire::Duid<'_>) -> Option<[u8; 16]> {
         None
     }
+
+    fn comes_back_to_the_primary(&self, lease: Lease) -> bool {
+        self.0.comes_back_to_the_primary(lease)
+    }
 }
 
 impl Post for Workers {
@@ -204,6 +208,8 @@ impl Workers {
 pub struct Server {
     pub handle: Handle,
     pub disk: Disk,
+    /// Held while a reload is under way.
+    pub changing: Arc<tokio::sync::Mutex<()>>,
     workers: Workers,
     leeways: Leeways,
 }
@@ -227,6 +233,7 @@ impl Server {
             say,
         };
         let leeways = Leeways::new(model.leeways_at_startup());
+        let changing = Arc::default();
         let relationship = Relationship::new(Parts {
             config: config(role),
             index: 0,
@@ -238,6 +245,7 @@ impl Server {
             workers: WORKERS,
             leeways: leeways.clone(),
             model: Arc::new(ArcSwap::new(model)),
+            changing: Arc::clone(&changing),
             wall: crate::worker::now,
         });
         let mut all = Ears {
@@ -250,6 +258,7 @@ impl Server {
         let server = Self {
             handle: Handle::new(relationship.unwrap()),
             disk,
+            changing,
             workers,
             leeways,
         };

@@ -109,6 +109,34 @@ fn a_round_is_through_when_all_was_answered_and_all_is_told_for_updreqall() {
     assert!(matches!(primary.said_one(), FromWorker::Answered(Round(3))));
 }
 
+/// A partner that lost its disk would believe in an end that it has promised beyond. And what it asks
+/// for it gets, also where nothing is sent unasked.
+#[test]
+fn what_a_partner_that_asks_for_everything_may_have_promised_is_told_before_any_end() {
+    let (mut primary, mut secondary) = pair();
+    for number in 0..20 {
+        primary.put(number, prefix(number), Active);
+    }
+    exchange(&mut primary, &mut secondary);
+    for number in 0..20 {
+        primary.put(number, prefix(number), Released);
+    }
+    let quiet = Leeways::new([Leeway::startup(Role::Primary, MCLT_SECS)]);
+    primary.desk.published = quiet.seen();
+    assert!(offered(&mut primary).is_empty(), "no leave");
+    let owe = |side: &mut Side, round, owed| {
+        side.desk.partner.take(ToWorker::Owe(Round(round), owed));
+    };
+    owe(&mut primary, 1, Owed::All);
+    let offers = offered(&mut primary);
+    assert_eq!(offers.len(), 20);
+    let status = offers.iter().map(|(offer, _)| offer.status);
+    assert!(status.into_iter().all(|status| status == Active));
+    primary.put(30, prefix(30), Active);
+    owe(&mut primary, 2, Owed::Unacked);
+    assert_eq!(offered(&mut primary).len(), 1);
+}
+
 #[test]
 fn a_lost_connection_ends_credit_and_rounds_and_everything_is_told_again() {
     let (mut primary, mut secondary) = pair();
