@@ -179,7 +179,7 @@ fn place(
         };
     }
     let reserved = model.reservations().exact(lease);
-    if let Some(reserved) = reserved.filter(|reserved| !reserved.is_by_duid()) {
+    if let Some(reserved) = reserved.filter(|reserved| !reserved.is_one_shards()) {
         return match reserved.claim() {
             true => Ok(Imported::Added),
             false => Err(NotImported::Taken),

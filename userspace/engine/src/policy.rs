@@ -411,7 +411,7 @@ impl Policy<'_> {
         if !leeway.may_allocate {
             return None;
         }
-        if reservation.is_by_duid() {
+        if reservation.is_one_shards() {
             return Some(Hold::Free);
         }
         let is_ours = !matches!(leeway.prefixes, Prefixes::Own(Role::Secondary));

@@ -242,7 +242,7 @@ fn adopt_one(
     model.reservations().hold(lease);
     // It is drawn from no pool, and whose it is will show when the client asks for it again.
     let reserved = model.reservations().exact(lease);
-    if reserved.is_some_and(|reserved| !reserved.is_by_duid()) {
+    if reserved.is_some_and(|reserved| !reserved.is_one_shards()) {
         return Some(Place::Claimed);
     }
     Some(match served {
@@ -262,13 +262,15 @@ fn adopt_one(
     })
 }
 
-/// Whether the lease is reserved by the DUID of the client that holds it.
+/// Whether the lease is reserved by the DUID of the client that holds it, and held in the one shard
+/// that gives it.
 pub(crate) fn is_reserved_for(model: &Model, record: &BindingRecord<'_>) -> bool {
     if model.reservations().is_empty() {
         return false;
     }
     let reserved = model.reservations().exact(record.lease);
-    let reserved = reserved.filter(|reserved| reserved.is_of(record.duid));
+    let reserved =
+        reserved.filter(|reserved| reserved.is_of(record.duid, record.ia().duid.shard()));
     reserved.is_some_and(|reserved| {
         let link = model.link_by_key(record.link);
         link.is_some_and(|link| link.shares_network(reserved.link))

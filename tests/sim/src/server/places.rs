@@ -24,8 +24,8 @@ impl Places for InModel<'_> {
         None
     }
 
-    fn is_taken(&self, lease: Lease) -> bool {
-        self.model.is_taken_from(self.duid, lease)
+    fn is_taken(&self, shard: ShardId, lease: Lease) -> bool {
+        self.model.is_taken_from(shard, self.duid, lease)
     }
 
     fn comes_back_to_the_primary(&self, lease: Lease) -> bool {

@@ -570,11 +570,35 @@ impl ModelBuilder {
         if let Some(unknown) = by_link.keys().find(|name| !names.contains(**name)) {
             return Err(ModelError::ReservedNowhere((*unknown).to_owned()));
         }
-        let same = before.filter(|before| **before.reservations.table() == *self.reservations);
+        let of_lines = self.reserved_for_lines();
+        let same =
+            before.filter(|before| before.reservations.are_of(&self.reservations, &of_lines));
         Ok(match same {
             Some(before) => Arc::clone(&before.reservations),
-            None => Arc::new(Reservations::new(Arc::clone(&self.reservations))),
+            None => {
+                let table = Arc::clone(&self.reservations);
+                Arc::new(Reservations::new(table, of_lines))
+            }
         })
+    }
+
+    /// The links with reservations that clients of a link whose leases belong to lines may ask for:
+    /// its own, and those of its shared network.
+    fn reserved_for_lines(&self) -> HashSet<LinkKey> {
+        let by_link = self.reservations.by_link();
+        let has_lines = |link: &LinkSpec| link.clients.key != ClientKey::Duid;
+        let of_lines = self.links.iter().filter(|link| has_lines(link));
+        let networks: HashSet<&str> = of_lines
+            .filter_map(|link| link.shared_network.as_deref())
+            .collect();
+        let of_lines = self.links.iter().filter(|link| {
+            let network = link.shared_network.as_deref();
+            has_lines(link) || network.is_some_and(|network| networks.contains(network))
+        });
+        of_lines
+            .filter(|link| by_link.contains_key(link.name.as_str()))
+            .map(|link| link_key(&link.name))
+            .collect()
     }
 }
 

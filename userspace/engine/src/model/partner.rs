@@ -37,13 +37,14 @@ impl Model {
         Some(self.link(id))
     }
 
-    /// Whether another client may hold a lease, as seen from a shard that does not hold it. Of a
+    /// Whether another client may hold a lease, as seen from `shard`, which does not hold it. Of a
     /// sparse pool only what lies in the part of a shard that is not its client's is seen; the
     /// others cannot be held by two clients if both servers have the same allocation key.
-    pub fn is_taken_from(&self, duid: Duid<'_>, lease: Lease) -> bool {
+    pub fn is_taken_from(&self, shard: ShardId, duid: Duid<'_>, lease: Lease) -> bool {
         if !self.reservations.is_empty() {
             let reserved = self.reservations.exact(lease);
-            if let Some(reserved) = reserved.filter(|r| !r.is_by_duid() || r.is_of(duid)) {
+            if let Some(reserved) = reserved.filter(|r| !r.is_one_shards() || r.is_of(duid, shard))
+            {
                 return !reserved.is_clear();
             }
             if self.reservations.overlap(lease) {
@@ -60,8 +61,8 @@ impl Model {
     #[must_use]
     pub fn take_for(&self, shard: ShardId, duid: Duid<'_>, lease: Lease) -> bool {
         match self.reservations.exact(lease) {
-            Some(reserved) if reserved.is_of(duid) => return reserved.is_clear(),
-            Some(reserved) if !reserved.is_by_duid() => return reserved.claim(),
+            Some(reserved) if reserved.is_of(duid, shard) => return reserved.is_clear(),
+            Some(reserved) if !reserved.is_one_shards() => return reserved.claim(),
             _ => {}
         }
         match self.pool_of(lease) {

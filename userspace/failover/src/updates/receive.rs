@@ -20,8 +20,8 @@ pub trait Places {
     /// somebody has it. A lease outside of all pools is everybody's to take.
     fn take(&self, shard: ShardId, lease: Lease) -> bool;
 
-    /// Whether somebody has a lease in its pool.
-    fn is_taken(&self, lease: Lease) -> bool;
+    /// Whether somebody may have a lease in its pool, as seen from this shard, which has not.
+    fn is_taken(&self, shard: ShardId, lease: Lease) -> bool;
 
     /// The key by which the client would check this server's Reconfigure messages; `None` if this
     /// server sends none.
@@ -192,7 +192,7 @@ fn elsewhere(shard: &Shard, premises: &Premises<'_>, data: &ClientData<'_>) -> V
     leases
         .filter(|lease| {
             !shard.holds(*lease)
-                && premises.places.is_taken(*lease)
+                && premises.places.is_taken(shard.id(), *lease)
                 && !premises.yielded.contains(lease)
                 && !premises.refused.iter().any(|(refused, _)| refused == lease)
         })

@@ -1,9 +1,10 @@
 //! Leases that belong to whoever shows a key, whether it is there or not.
 //!
-//! A lease reserved by DUID can only ever be its client's, in one shard, so only others who hold it
-//! are counted. By any other key a lease may be asked for by clients of different shards, one after
-//! the other or at once: such a reservation is a pool of one, and its single position is taken with
-//! one atomic operation by who is given it and counted until the end of that binding is on disk.
+//! Where clients are told apart by their DUIDs, a lease reserved by DUID can only ever be its
+//! client's, in one shard, so only others who hold it are counted. By any other key, and by DUID where
+//! leases belong to lines, a lease may be asked for in different shards, one after the other or at
+//! once: such a reservation is a pool of one, and its single position is taken with one atomic
+//! operation by who is given it and counted until the end of that binding is on disk.
 
 mod builder;
 mod key;
@@ -20,8 +21,9 @@ use crate::ingress::Parsed;
 use crate::lifetime::Lifetimes;
 use core::sync::atomic::{AtomicU32, Ordering};
 use lease::{Lease, LinkKey};
+use std::collections::HashSet;
 use std::sync::Arc;
-use wire::{Duid, IaKind};
+use wire::{Duid, IaKind, ShardId};
 
 /// Who asks for a lease.
 #[derive(Clone, Copy, Debug)]
@@ -41,32 +43,35 @@ pub(crate) struct Reservation<'m> {
     /// What it says of lifetimes; `None`: what the link says.
     pub(crate) lifetimes: Option<Lifetimes>,
     key: ReservationKey<'m>,
+    is_one_shards: bool,
     holders: &'m AtomicU32,
 }
 
 impl Reservation<'_> {
-    /// Whether nobody holds any of it; of a lease reserved by DUID, nobody but its own client.
+    /// Whether nobody holds any of it; of a lease that is one shard's, nobody but its own client.
     pub(crate) fn is_clear(&self) -> bool {
         self.holders.load(Ordering::Acquire) == 0
     }
 
     /// Whether nobody but the asking client holds any of it, which holds the lease.
     pub(crate) fn is_only_ours(&self) -> bool {
-        self.holders.load(Ordering::Acquire) <= u32::from(!self.is_by_duid())
+        self.holders.load(Ordering::Acquire) <= u32::from(!self.is_one_shards)
     }
 
-    /// Whether it is one client's by its DUID, and so one shard's.
-    pub(crate) fn is_by_duid(&self) -> bool {
-        self.key.kind() == KeyKind::Duid
+    /// Whether it is reserved by a DUID where that is in one shard, so that nobody takes it there.
+    pub(crate) fn is_one_shards(&self) -> bool {
+        self.is_one_shards
     }
 
-    /// Whether it is reserved by this DUID.
-    pub(crate) fn is_of(&self, duid: Duid<'_>) -> bool {
-        self.key == ReservationKey::Duid(duid.octets())
+    /// Whether it is one shard's, that one, by this DUID.
+    pub(crate) fn is_of(&self, duid: Duid<'_>, shard: ShardId) -> bool {
+        self.is_one_shards
+            && duid.shard() == shard
+            && self.key == ReservationKey::Duid(duid.octets())
     }
 
-    /// Takes a lease that is reserved by another key than a DUID, if nobody holds any of it. To be
-    /// given back with [`Reservations::release`], as every lease that was held.
+    /// Takes a lease that is not one shard's, if nobody holds any of it. To be given back with
+    /// [`Reservations::release`], as every lease that was held.
     #[must_use]
     pub(crate) fn claim(&self) -> bool {
         self.holders
@@ -80,15 +85,26 @@ impl Reservation<'_> {
 pub(crate) struct Reservations {
     table: Arc<ReservationTable>,
     /// For each entry of the table how many bindings overlap its lease, without that of the client
-    /// whose DUID it is reserved by. Until they have ended, the lease is not given anew.
+    /// and shard that it [is of](Reservation::is_of). Until they have ended, the lease is not given anew.
     holders: Box<[AtomicU32]>,
+    /// The links whose reservations lines may ask for: there one DUID may be in several shards.
+    of_lines: HashSet<LinkKey>,
 }
 
 impl Reservations {
     /// These reservations, held by nobody.
-    pub(super) fn new(table: Arc<ReservationTable>) -> Self {
+    pub(super) fn new(table: Arc<ReservationTable>, of_lines: HashSet<LinkKey>) -> Self {
         let holders = table.iter().map(|_| AtomicU32::new(0)).collect();
-        Self { table, holders }
+        Self {
+            table,
+            holders,
+            of_lines,
+        }
+    }
+
+    /// Whether these are the reservations of that table, counted in the same way.
+    pub(super) fn are_of(&self, table: &ReservationTable, of_lines: &HashSet<LinkKey>) -> bool {
+        *self.table == *table && self.of_lines == *of_lines
     }
 
     pub(crate) fn table(&self) -> &Arc<ReservationTable> {
@@ -131,15 +147,15 @@ impl Reservations {
         held.count()
     }
 
-    /// A lease that a binding holds, which is not that of the reservation's own DUID.
+    /// A lease that a binding holds, which is not that of the client that it is reserved for.
     pub(crate) fn hold(&self, lease: Lease) {
         for at in self.table.overlapping(lease) {
             self.holders[at as usize].fetch_add(1, Ordering::AcqRel);
         }
     }
 
-    /// Whoever held `lease` does so no longer. What the own client of a reservation by DUID gives
-    /// back leaves the count at 0, because it is not given while anybody else is counted.
+    /// Whoever held `lease` does so no longer. What the client of a reservation that is one shard's
+    /// gives back leaves the count at 0, because it is not given while anybody else is counted.
     pub(crate) fn release(&self, lease: Lease) {
         for at in self.table.overlapping(lease) {
             // Fails only at 0, where there is nothing to count down.
@@ -169,9 +185,12 @@ impl Reservations {
 
     fn at(&self, at: u32) -> Reservation<'_> {
         let entry = &self.table.entries[at as usize];
+        let link = self.table.link_key(entry);
+        let is_by_duid = entry.kind == KeyKind::Duid;
         Reservation {
             lease: entry.lease(),
-            link: self.table.link_key(entry),
+            link,
+            is_one_shards: is_by_duid && !self.of_lines.contains(&link),
             lifetimes: self.table.lifetimes(entry),
             key: self.table.key(entry),
             holders: &self.holders[at as usize],

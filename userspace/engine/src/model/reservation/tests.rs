@@ -25,7 +25,7 @@ fn reservations() -> Reservations {
         let duid = [0, 3, client as u8];
         push(&mut table, 0, ReservationKey::Duid(&duid), lease(addr, len)).unwrap();
     }
-    Reservations::new(Arc::new(table.finish(0).unwrap()))
+    Reservations::new(Arc::new(table.finish(0).unwrap()), HashSet::new())
 }
 
 fn clear(all: &Reservations) -> Vec<bool> {
@@ -67,7 +67,7 @@ fn what_is_not_reserved_by_duid_is_taken_once() {
     let mut table = ReservationTable::builder();
     let key = ReservationKey::InterfaceId(b"port");
     push(&mut table, 0, key, lease(0x100, 120)).unwrap();
-    let all = Reservations::new(Arc::new(table.finish(0).unwrap()));
+    let all = Reservations::new(Arc::new(table.finish(0).unwrap()), HashSet::new());
     let only = all.exact(lease(0x100, 120)).unwrap();
     assert!(only.claim() && !only.claim());
     assert!(only.is_only_ours() && !only.is_clear());

@@ -94,7 +94,7 @@ fn a_lease_that_another_shard_holds_is_given_up_or_kept_by_the_same_rules() {
         [Settled::Acknowledged]
     );
     assert_eq!(secondary.get(address(1)).unwrap().duid.octets(), one);
-    assert!(InPool(&secondary.pool, 7).is_taken(address(1)));
+    assert!(InPool(&secondary.pool, 7).is_taken(ShardId(0), address(1)));
     // The primary keeps it.
     let (mut primary, mut secondary) = pair();
     primary.put(&active(&one, address(1), NOW, 3_600));
@@ -160,5 +160,5 @@ fn an_end_replaces_another_end_whoever_had_the_lease() {
         [Settled::Available(address(1))]
     );
     assert_eq!(secondary.get(address(1)), None);
-    assert!(!InPool(&secondary.pool, 7).is_taken(address(1)));
+    assert!(!InPool(&secondary.pool, 7).is_taken(ShardId(0), address(1)));
 }

@@ -80,7 +80,7 @@ proptest! {
                 prop_assert_eq!(here.status, there.status);
             }
             for (side, held) in [(&primary, here), (&secondary, there)] {
-                prop_assert_eq!(InPool(&side.pool, 7).is_taken(lease), held.is_some());
+                prop_assert_eq!(InPool(&side.pool, 7).is_taken(ShardId(0), lease), held.is_some());
             }
         }
     }

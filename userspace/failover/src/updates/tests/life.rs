@@ -74,7 +74,7 @@ fn rfc8156_7_2_an_end_that_is_acknowledged_frees_the_lease_on_both_sides() {
             panic!("one update");
         };
         assert!(
-            InPool(&primary.pool, 7).is_taken(address(1)),
+            InPool(&primary.pool, 7).is_taken(ShardId(0), address(1)),
             "not before the answer"
         );
         let (reply, outcome) = secondary.receive(frame);
@@ -83,7 +83,7 @@ fn rfc8156_7_2_an_end_that_is_acknowledged_frees_the_lease_on_both_sides() {
         assert_eq!(primary.settle(sent, &reply), Settled::Available(address(1)));
         for side in [&primary, &secondary] {
             assert_eq!(side.get(address(1)), None);
-            assert!(!InPool(&side.pool, 7).is_taken(address(1)));
+            assert!(!InPool(&side.pool, 7).is_taken(ShardId(0), address(1)));
         }
     }
 }
@@ -288,6 +288,6 @@ fn two_ends_that_cross_free_the_lease_on_both_sides() {
     );
     for side in [&primary, &secondary] {
         assert_eq!(side.get(address(1)), None);
-        assert!(!InPool(&side.pool, 7).is_taken(address(1)));
+        assert!(!InPool(&side.pool, 7).is_taken(ShardId(0), address(1)));
     }
 }

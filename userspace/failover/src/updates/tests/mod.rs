@@ -44,8 +44,8 @@ impl Places for InPool<'_> {
         Some([self.1; 16])
     }
 
-    fn is_taken(&self, lease: Lease) -> bool {
-        let free = self.0.adopt(ShardId(0), lease);
+    fn is_taken(&self, shard: ShardId, lease: Lease) -> bool {
+        let free = self.0.adopt(shard, lease);
         if free {
             self.0.release(lease);
         }

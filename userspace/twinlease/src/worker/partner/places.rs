@@ -21,9 +21,9 @@ impl Places for ClientPlaces<'_> {
             .is_some_and(|duid| self.model.take_for(shard, duid, lease))
     }
 
-    fn is_taken(&self, lease: Lease) -> bool {
+    fn is_taken(&self, shard: ShardId, lease: Lease) -> bool {
         self.duid
-            .is_some_and(|duid| self.model.is_taken_from(duid, lease))
+            .is_some_and(|duid| self.model.is_taken_from(shard, duid, lease))
     }
 
     fn reconfigure_key(&self, duid: Duid<'_>) -> Option<[u8; 16]> {

@@ -39,7 +39,7 @@ impl Desk {
         // Nobody had it, and it was not free: the record of its end was on its way to the disk.
         update
             .refused
-            .retain(|(lease, why)| *why != Rejection::Outdated || places.is_taken(*lease));
+            .retain(|(lease, why)| *why != Rejection::Outdated || places.is_taken(id, *lease));
         let mut buffer = std::mem::take(&mut self.partner.buffer);
         buffer.resize(GROWTH * update.message.len() + 256, 0);
         let (shards, context, mut recorder) = self.deciding(now);

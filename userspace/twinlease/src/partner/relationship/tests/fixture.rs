@@ -111,7 +111,7 @@ impl failover::updates::Places for Places<'_> {
             .is_some_and(|served| served.pool().adopt(shard, lease))
     }
 
-    fn is_taken(&self, _: Lease) -> bool {
+    fn is_taken(&self, _: ShardId, _: Lease) -> bool {
         false
     }
 

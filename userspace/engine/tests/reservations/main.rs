@@ -4,8 +4,8 @@
 
 use core::net::Ipv6Addr;
 use engine::{
-    Adopting, Context, Ingress, InterfaceId, LinkSpec, Model, ModelBuilder, Outcome, PoolConfig,
-    ReservationKey, ReservationTable, adopt, answer, expire, parse, restore,
+    Adopting, Clients, Context, Ingress, InterfaceId, LinkSpec, Model, ModelBuilder, Outcome,
+    PoolConfig, ReservationKey, ReservationTable, adopt, answer, expire, parse, restore,
 };
 use lease::{
     AbsTime, AllocationKey, Answers, BindingDelta, Lease, Leeway, LifetimeCap, PoolSpec, Prefixes,
@@ -13,6 +13,8 @@ use lease::{
 };
 use std::sync::Arc;
 use wire::{Message, MessageIndex, OptionCode, SHARDS, ShardId};
+
+mod lines;
 
 const SERVER: [u8; 4] = [0, 3, 0, 1];
 const SOLICIT: u8 = 1;
@@ -37,7 +39,12 @@ fn lease(text: &str, len: u8) -> Lease {
 
 /// An address and a prefix inside the pools for each key, the first key's at the end.
 fn model(keys: &[ReservationKey<'_>], relationship: Option<Role>) -> Model {
-    let link = LinkSpec {
+    let link = link(relationship, Clients::default());
+    builder(keys).link(link).build().unwrap()
+}
+
+fn link(relationship: Option<Role>, clients: Clients) -> LinkSpec {
+    LinkSpec {
         name: "access".to_owned(),
         link_addresses: vec![lease("2001:db8:1::", 64)],
         pools: vec![
@@ -51,24 +58,20 @@ fn model(keys: &[ReservationKey<'_>], relationship: Option<Role>) -> Model {
             role,
             mclt_secs: 60,
         }),
+        clients,
         ..LinkSpec::default()
-    };
+    }
+}
+
+fn builder(keys: &[ReservationKey<'_>]) -> ModelBuilder {
     let mut table = ReservationTable::builder();
     for (number, key) in (0..).zip(keys) {
-        let address = Lease::address(Ipv6Addr::from_bits(ip(ADDRESS).to_bits() + number));
-        let prefix = Lease {
-            addr: ip(PREFIX).to_bits() + (number << 76),
-            len: 52,
-        };
-        for lease in [address, prefix] {
+        for lease in reserved(number) {
             table.push(0, "access", *key, lease, None).unwrap();
         }
     }
     ModelBuilder::new(&SERVER, AllocationKey::new([1; 16]))
-        .link(link)
         .reservations(Arc::new(table.finish(0).unwrap()))
-        .build()
-        .unwrap()
 }
 
 struct Server {
@@ -137,6 +140,19 @@ impl Server {
         }
     }
 
+    /// All times are up.
+    fn end_all(&mut self) {
+        self.now = self.now.plus(1_000_000);
+        let context = Context::alone(&self.model, self.now);
+        let pending = &mut self.pending;
+        for shard in &mut self.shards {
+            expire(&context, shard, 100, &mut |delta| match delta {
+                BindingDelta::Remove { lease, .. } => pending.push(*lease),
+                other => panic!("{other:?}"),
+            });
+        }
+    }
+
     /// Comes back with what is bound and this model.
     fn restart(&mut self, model: Model) {
         let before = core::mem::replace(&mut self.shards, shards());
@@ -165,6 +181,7 @@ fn shards() -> Vec<Shard> {
 #[derive(Clone)]
 struct Client<'c> {
     number: u8,
+    link_address: &'static str,
     inner: Vec<(u16, &'c [u8])>,
     outer: Vec<(u16, &'c [u8])>,
 }
@@ -173,6 +190,7 @@ impl<'c> Client<'c> {
     fn new(number: u8, inner: &[(u16, &'c [u8])]) -> Self {
         Self {
             number,
+            link_address: "2001:db8:1::1",
             inner: inner.to_vec(),
             outer: Vec::new(),
         }
@@ -196,7 +214,7 @@ impl<'c> Client<'c> {
             }
             option(&mut message, code, &ia);
         }
-        let inner = relayed("2001:db8:1::1", "fe80::1", &self.inner, &message);
+        let inner = relayed(self.link_address, "fe80::1", &self.inner, &message);
         relayed("2001:db8:1::2", "fe80::2", &self.outer, &inner)
     }
 }
@@ -374,16 +392,8 @@ fn a_client_that_moved_to_another_port_no_longer_extends_the_lease() {
     // The port's next client waits for the end of it.
     let next = Client::new(2, AT_PORT);
     assert!(!server.send(REQUEST, &next, &own).contains(&own[0]));
-    server.now = AbsTime(1_000_000);
-    let context = Context::alone(&server.model, server.now);
-    let mut ended = Vec::new();
-    for shard in &mut server.shards {
-        expire(&context, shard, 100, &mut |delta| match delta {
-            BindingDelta::Remove { lease, .. } => ended.push(*lease),
-            other => panic!("{other:?}"),
-        });
-    }
-    ended.iter().for_each(|lease| server.model.release(*lease));
+    server.end_all();
+    server.commit();
     assert_eq!(server.send(REQUEST, &next, &own), own);
 }
 
@@ -462,9 +472,9 @@ fn what_the_partner_says_is_taken_once() {
     let duids = [1, 2].map(|client| [0, 2, 0, 0, 0, 9, client]);
     let [one, other] = duids.each_ref().map(|duid| wire::Duid::new(duid).unwrap());
     for lease in reserved(0) {
-        assert!(!model.is_taken_from(one, lease));
+        assert!(!model.is_taken_from(ShardId(1), one, lease));
         assert!(model.take_for(ShardId(1), one, lease));
-        assert!(model.is_taken_from(other, lease));
+        assert!(model.is_taken_from(ShardId(2), other, lease));
         assert!(!model.take_for(ShardId(2), other, lease));
         model.release(lease);
         assert!(model.take_for(ShardId(2), other, lease));
