@@ -1,7 +1,8 @@
 //! What a failover partner's updates ask of links, pools and reservations (RFC 8156 §7.5).
 
 use super::{Link, Model, Relationship};
-use lease::{Lease, LinkKey, Role};
+use crate::recovery::is_reserved_for;
+use lease::{BindingRecord, Lease, LinkKey, Role};
 use wire::{Duid, IaKind, ShardId};
 
 impl Model {
@@ -79,6 +80,17 @@ impl Model {
         }
         self.reservations.hold(lease);
         true
+    }
+
+    /// Whether nobody counts that a lease is held, because it is reserved for its holder.
+    pub fn is_uncounted(&self, record: &BindingRecord<'_>) -> bool {
+        is_reserved_for(self, record)
+    }
+
+    /// Counts a lease that was [uncounted](Self::is_uncounted) and that its client gives up for one of
+    /// another shard. It is given back by [`release`](Self::release).
+    pub fn count(&self, lease: Lease) {
+        self.reservations.hold(lease);
     }
 
     /// Whether a prefix is of a pool that is split between two servers, so that its end makes it

@@ -123,11 +123,16 @@ impl Desk {
                 model: context.model,
                 duid,
             };
+            let held = shards.get_mut(id).by_lease(theirs.lease);
+            let is_uncounted = held.is_some_and(|(_, record)| context.model.is_uncounted(&record));
             let premises = premises(&context, &places, update);
             let emit = &mut |delta: &lease::BindingDelta<'_>| recorder.record_unfreed(delta);
             match updates::yield_lease(shards.get_mut(id), &premises, &theirs, emit) {
                 Yielded::NotHere => {}
                 Yielded::Given => {
+                    if is_uncounted {
+                        context.model.count(theirs.lease);
+                    }
                     let transit = &self.partner.transit;
                     transit.give(update.key, self.index, id, theirs.lease);
                     given.push(theirs.lease);

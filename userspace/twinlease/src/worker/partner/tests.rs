@@ -181,8 +181,9 @@ impl Side {
         let shard = self.desk.shards.get_mut(id);
         let before = shard.by_lease(lease).map(|(_, record)| record.partner);
         if before.is_none() {
-            let served = self.desk.model.pool_of(lease).unwrap();
-            assert!(served.pool().adopt(id, lease), "{lease} is taken");
+            let duid = Duid::new(&duid).unwrap();
+            let taken = self.desk.model.take_for(id, duid, lease);
+            assert!(taken, "{lease} is taken");
         }
         let is_active = status == BindingStatus::Active;
         let record = BindingRecord {

@@ -80,6 +80,41 @@ fn a_lease_of_another_shard_is_given_up_or_kept_as_the_rules_say() {
     }
 }
 
+/// What its own client holds of a reservation is counted nowhere; what it gave up for another one is.
+#[test]
+fn a_reserved_lease_that_was_given_up_is_not_free_for_its_own_client() {
+    let lease = address(0x11);
+    let own = (1..)
+        .find(|n| shard_of(&client(*n)) != shard_of(&client(0)))
+        .unwrap();
+    let octets = client(own);
+    let duid = Duid::new(&octets).unwrap();
+    let mut table = engine::ReservationTable::builder();
+    let key = engine::ReservationKey::Duid(&octets);
+    table.push(0, "lan", key, lease, None).unwrap();
+    let (mut primary, mut secondary) = pair();
+    let reserved = builder(Role::Secondary, 0xff).reservations(Arc::new(table.finish(0).unwrap()));
+    secondary.desk.model = Arc::new(reserved.build().unwrap());
+    let is_taken = |side: &Side| {
+        side.desk
+            .model
+            .is_taken_from(shard_of(&octets), duid, lease)
+    };
+    primary.put(0, lease, Active);
+    secondary.put(own, lease, Active);
+    assert!(!is_taken(&secondary));
+    exchange(&mut primary, &mut secondary);
+    let holder = secondary.get(lease).unwrap();
+    assert_eq!(holder.duid.octets(), client(0), "the primary's counts");
+    assert!(is_taken(&secondary));
+    primary.now = primary.now.plus(1);
+    secondary.now = primary.now;
+    primary.put(0, lease, Released);
+    exchange(&mut primary, &mut secondary);
+    assert!(secondary.get(lease).is_none());
+    assert!(!is_taken(&secondary));
+}
+
 #[test]
 fn an_ended_lease_of_another_shard_is_freed_and_not_lost() {
     let lease = address(0x11);
