@@ -10,12 +10,14 @@ use dhcproto::v6::{
     OptionCode,
 };
 use engine::{
-    Batch, Context, Ingress, InterfaceId, LinkSpec, Model, ModelBuilder, OptionValues, Outcome,
-    PoolConfig, answer, expire,
+    Attribute, AttributeValue, Batch, ClassMatch, ClassSpec, Clients, Context, Ingress,
+    InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, OptionValues, Outcome, Pattern,
+    PoolConfig, ReservationKey, ReservationTable, answer, expire,
 };
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
 use std::alloc::{GlobalAlloc, Layout, System};
-use wire::{MessageType, SHARDS, ShardId};
+use std::sync::Arc;
+use wire::{ClientKey, MessageType, SHARDS, ShardId};
 
 thread_local! {
     static CALLS: Cell<u64> = const { Cell::new(0) };
@@ -74,7 +76,8 @@ struct Server {
 type Bound = Vec<Lease>;
 
 impl Server {
-    fn new() -> Self {
+    /// Clients of their DUIDs, or of lines: these have classes, and reservations of both kinds.
+    fn new(key: ClientKey) -> Self {
         let pool = PoolConfig::new;
         let delegable = Lease {
             addr: ip("2001:db8:8000::").to_bits(),
@@ -100,13 +103,19 @@ impl Server {
                     wire::OptionCode::DOMAIN_LIST,
                     b"\x07example\x03net\0".to_vec(),
                 ),
+            clients: Clients {
+                key,
+                ..Clients::default()
+            },
             ..LinkSpec::default()
         };
-        let model = ModelBuilder::new(&SERVER, AllocationKey::new([1; 16]))
+        let mut builder = ModelBuilder::new(&SERVER, AllocationKey::new([1; 16]))
             .rapid_commit(true)
-            .link(link)
-            .build()
-            .unwrap();
+            .link(link);
+        if key != ClientKey::Duid {
+            builder = builder.class(of_ports()).reservations(reservations());
+        }
+        let model = builder.build().unwrap();
         let shards = (0..SHARDS).map(|id| Shard::new(ShardId(id as u8), 5));
         Self {
             model,
@@ -118,10 +127,10 @@ impl Server {
     }
 
     /// Sends a message, counts what that allocates, and frees what ended.
-    fn send(&mut self, message: &Message, relayed: bool, expected: MessageType) -> Bound {
+    fn send(&mut self, message: &Message, relayed: Option<u32>, expected: MessageType) -> Bound {
         let payload = match relayed {
-            false => message.to_vec().unwrap(),
-            true => forwarded(&message.to_vec().unwrap()),
+            None => message.to_vec().unwrap(),
+            Some(port) => forwarded(port, &message.to_vec().unwrap()),
         };
         let ingress = Ingress {
             payload: &payload,
@@ -186,7 +195,9 @@ impl Server {
     fn serve_all(&mut self, relayed: bool) {
         for client in 0..CLIENTS {
             let message = |msg_type, leases: &[Lease]| message(client, msg_type, leases);
-            let mut send = |message: Message, expected| self.send(&message, relayed, expected);
+            let mut send = |message: Message, expected| {
+                self.send(&message, relayed.then_some(client), expected)
+            };
             send(message(Type::InformationRequest, &[]), MessageType::REPLY);
             send(message(Type::Solicit, &[]), MessageType::ADVERTISE);
             let bound = send(message(Type::Request, &[]), MessageType::REPLY);
@@ -218,13 +229,17 @@ fn ip(text: &str) -> Ipv6Addr {
     text.parse().unwrap()
 }
 
+/// Three lengths of DUID: as a binding holds it, and in cells of both sizes beside it.
+fn duid(client: u32) -> Vec<u8> {
+    let mut duid = vec![7; [14, 40, 130][client as usize % 3]];
+    duid[2..6].copy_from_slice(&client.to_be_bytes());
+    duid
+}
+
 fn message(client: u32, msg_type: Type, leases: &[Lease]) -> Message {
     let mut message = Message::new_with_id(msg_type, [1, 2, 3]);
     let opts = message.opts_mut();
-    // Three lengths of DUID: as a binding holds it, and in cells of both sizes beside it.
-    let mut duid = vec![7; [14, 40, 130][client as usize % 3]];
-    duid[2..6].copy_from_slice(&client.to_be_bytes());
-    opts.insert(DhcpOption::ClientId(duid));
+    opts.insert(DhcpOption::ClientId(duid(client)));
     if matches!(
         msg_type,
         Type::Request | Type::Renew | Type::Release | Type::Decline
@@ -271,13 +286,58 @@ fn message(client: u32, msg_type: Type, leases: &[Lease]) -> Message {
     message
 }
 
+fn of_ports() -> ClassSpec {
+    ClassSpec {
+        name: "ports".to_owned(),
+        matches: vec![ClassMatch {
+            of: Attribute::InterfaceId,
+            values: vec![AttributeValue {
+                enterprise: None,
+                octets: Some(Pattern {
+                    octets: b"eth0.".to_vec(),
+                    open_start: false,
+                    open_end: true,
+                }),
+            }],
+        }],
+        lifetimes: Some(Lifetimes {
+            preferred_secs: 1_000,
+            valid_secs: 2_000,
+        }),
+        ..ClassSpec::default()
+    }
+}
+
+/// An address for each client, by its DUID or by its port.
+fn reservations() -> Arc<ReservationTable> {
+    let mut table = ReservationTable::builder();
+    for client in 0..CLIENTS {
+        let (duid, port) = (duid(client), port(client));
+        let key = match client % 2 {
+            0 => ReservationKey::Duid(&duid),
+            _ => ReservationKey::InterfaceId(&port),
+        };
+        let first = ip("2001:db8:1::2:0").to_bits();
+        let lease = Lease {
+            addr: first + u128::from(client),
+            len: 128,
+        };
+        table.push(0, "access", key, lease, None).unwrap();
+    }
+    Arc::new(table.finish(0).unwrap())
+}
+
+fn port(number: u32) -> Vec<u8> {
+    format!("eth0.{number:04}").into_bytes()
+}
+
 /// The message in one Relay-forward with an Interface-Id.
-fn forwarded(message: &[u8]) -> Vec<u8> {
+fn forwarded(number: u32, message: &[u8]) -> Vec<u8> {
     let mut payload = vec![12, 0];
     payload.extend(ip("2001:db8:1::1").octets());
     payload.extend(ip("fe80::9").octets());
-    payload.extend([0, 18, 0, 5]);
-    payload.extend(b"eth0.");
+    payload.extend([0, 18, 0, 9]);
+    payload.extend(port(number));
     payload.extend([0, 9]);
     payload.extend((message.len() as u16).to_be_bytes());
     payload.extend(message);
@@ -286,7 +346,7 @@ fn forwarded(message: &[u8]) -> Vec<u8> {
 
 #[test]
 fn no_message_allocates_at_steady_state() {
-    let mut server = Server::new();
+    let mut server = Server::new(ClientKey::Duid);
     // The tables grow here, and keep their room when all bindings have ended.
     server.serve_all(false);
     server.serve_all(true);
@@ -298,4 +358,17 @@ fn no_message_allocates_at_steady_state() {
         assert_eq!(server.allocations, 0, "relayed: {relayed}");
     }
     assert!(server.shards.iter().all(Shard::is_empty));
+}
+
+#[test]
+fn nor_where_lines_have_the_leases_with_classes_and_reservations() {
+    let mut server = Server::new(ClientKey::InterfaceId);
+    server.serve_all(true);
+    assert!(server.allocations > 0, "growth is not counted");
+    (server.allocations, server.answered) = (0, 0);
+    server.serve_all(true);
+    assert_eq!(server.answered, u64::from(CLIENTS) * 10);
+    assert_eq!(server.allocations, 0);
+    let bound = server.send(&message(2, Type::Request, &[]), Some(2), MessageType::REPLY);
+    assert_eq!(bound[0].addr, ip("2001:db8:1::2:2").to_bits());
 }
