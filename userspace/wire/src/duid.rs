@@ -34,7 +34,7 @@ impl<'a> Duid<'a> {
         self.0
     }
 
-    /// Whether it stands for a subscriber and is no client's own: see [`subscriber`](crate::subscriber).
+    /// Whether it stands for a subscriber and is no client's own: see [`subscriber`].
     pub fn is_subscriber(self) -> bool {
         subscriber::identity(self.0).is_some()
     }
