@@ -90,7 +90,9 @@ pub fn run_all(commands: Vec<Command>) -> Result<(bool, String)> {
     let mut all = true;
     let mut output = String::new();
     for mut command in commands {
-        let (success, text) = run_captured(&mut command)?;
+        // What the commands before it said matters as much as that this one is not there.
+        let (success, text) =
+            run_captured(&mut command).unwrap_or_else(|error| (false, format!("{error:#}\n")));
         output.push_str(&text);
         if !success {
             output.push_str(&format!("failed: {command:?}\n"));
