@@ -88,36 +88,41 @@ pub fn answer(
     out: &mut [u8],
     emit: &mut dyn FnMut(&BindingDelta<'_>),
 ) -> Outcome {
+    let exchange = Exchange {
+        context,
+        shard,
+        parsed,
+        subscriber: None,
+        out,
+        emit,
+    };
+    match context.model.has_subscribers {
+        false => exchange.answer(),
+        true => answer_subscriber(exchange),
+    }
+}
+
+/// Answers where links may tell their clients apart by subscriber. A function of its own, because
+/// keys and IAs of a subscriber are large, and moving them about costs also where there are none.
+#[inline(never)]
+fn answer_subscriber(exchange: Exchange<'_>) -> Outcome {
+    let (context, parsed) = (exchange.context, exchange.parsed);
     let key = match parsed.subscriber(context.model) {
         Err(reason) if needs_bindings(parsed.msg_type()) => return Outcome::Drop(reason),
         found => found.ok().flatten(),
     };
     let subscriber = key
         .as_ref()
-        .and_then(|key| subscriber(context, shard, parsed, key));
-    let mut exchange = Exchange {
-        context,
-        shard,
-        parsed,
+        .and_then(|key| subscriber(context, exchange.shard, parsed, key));
+    let exchange = Exchange {
         subscriber: subscriber.as_ref(),
-        out,
-        emit,
+        context,
+        shard: exchange.shard,
+        parsed,
+        out: exchange.out,
+        emit: exchange.emit,
     };
-    if let Err(reason) = exchange.check_answers() {
-        return Outcome::Drop(reason);
-    }
-    let outcome = match parsed.msg_type() {
-        MessageType::SOLICIT => solicit::answer(&mut exchange),
-        MessageType::REQUEST => request::answer(&mut exchange),
-        MessageType::CONFIRM => confirm::answer(&mut exchange),
-        MessageType::RENEW => renew::answer(&mut exchange),
-        MessageType::REBIND => rebind::answer(&mut exchange),
-        MessageType::RELEASE => release::answer(&mut exchange),
-        MessageType::DECLINE => decline::answer(&mut exchange),
-        MessageType::INFORMATION_REQUEST => information_request::answer(&mut exchange),
-        _ => Err(DropReason::UnknownMessageType),
-    };
-    outcome.unwrap_or_else(Outcome::Drop)
+    exchange.answer()
 }
 
 /// Whether the answer is about bindings and not about the link alone.
@@ -152,6 +157,24 @@ struct Exchange<'x> {
 }
 
 impl<'x> Exchange<'x> {
+    fn answer(mut self) -> Outcome {
+        if let Err(reason) = self.check_answers() {
+            return Outcome::Drop(reason);
+        }
+        let outcome = match self.parsed.msg_type() {
+            MessageType::SOLICIT => solicit::answer(&mut self),
+            MessageType::REQUEST => request::answer(&mut self),
+            MessageType::CONFIRM => confirm::answer(&mut self),
+            MessageType::RENEW => renew::answer(&mut self),
+            MessageType::REBIND => rebind::answer(&mut self),
+            MessageType::RELEASE => release::answer(&mut self),
+            MessageType::DECLINE => decline::answer(&mut self),
+            MessageType::INFORMATION_REQUEST => information_request::answer(&mut self),
+            _ => Err(DropReason::UnknownMessageType),
+        };
+        outcome.unwrap_or_else(Outcome::Drop)
+    }
+
     /// The client, of a message that must say who it is from.
     fn client(&self) -> Result<Duid<'x>, DropReason> {
         self.parsed.client_id().ok_or(DropReason::NoClientId)
