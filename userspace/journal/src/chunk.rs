@@ -49,6 +49,8 @@ pub(crate) struct LaneIn {
     ticket: u64,
     /// Whether the current chunk holds what somebody waits for.
     is_awaited: Cell<bool>,
+    /// Whether a chunk went to the journal that it has not been told of.
+    is_unannounced: bool,
 }
 
 /// The journal's end of a lane.
@@ -76,6 +78,7 @@ pub(crate) fn lane() -> (LaneIn, LaneOut) {
         current: fresh(),
         ticket: 0,
         is_awaited: Cell::new(false),
+        is_unannounced: false,
     };
     let lane_out = LaneOut {
         full: full_out,
@@ -135,12 +138,20 @@ impl LaneIn {
             .push(full)
             .expect("the ring has a slot for every chunk");
         self.is_awaited.set(false);
+        self.is_unannounced = true;
         true
     }
 
-    /// Whether what is gathered is to be sent: somebody waits for it, or it is much.
+    /// Whether the journal is to be told that there is work: chunks went there since it was asked
+    /// last.
+    fn announces(&mut self) -> bool {
+        core::mem::take(&mut self.is_unannounced)
+    }
+
+    /// Whether what is gathered is to be sent, or was sent to make room and the journal not told of
+    /// it: somebody waits for it, or it is much.
     fn is_due(&self) -> bool {
-        self.is_awaited.get() || self.current.bytes.len() >= LAZY_LEN_MAX
+        self.is_unannounced || self.is_awaited.get() || self.current.bytes.len() >= LAZY_LEN_MAX
     }
 
     /// Somebody waits for all that was appended.
@@ -232,7 +243,8 @@ impl Appender {
 
     /// As [`Self::submit`], also what nobody waits for.
     pub fn submit_all(&mut self) {
-        if self.lane.flush() {
+        self.lane.flush();
+        if self.lane.announces() {
             self.shared.bell.ring();
         }
     }
@@ -386,7 +398,7 @@ mod tests {
         append(&mut lane);
         assert!(!lane.is_due());
         assert_eq!(lane.await_all(), Ticket(1));
-        assert!(lane.is_due() && lane.flush());
+        assert!(lane.is_due() && lane.flush() && lane.announces());
         assert_eq!(lane.await_all(), Ticket(1));
         assert!(!lane.is_due(), "that is on its way");
         let mut records = 0;
@@ -395,6 +407,19 @@ mod tests {
             records += 1;
         }
         assert!(records > 100, "{records}");
+    }
+
+    #[test]
+    fn a_chunk_sent_to_make_room_is_announced_at_the_next_call() {
+        let (mut lane, mut out) = lane();
+        append(&mut lane);
+        lane.await_all();
+        while out.full.is_empty() {
+            append(&mut lane);
+        }
+        assert!(lane.is_due(), "its records are awaited");
+        assert!(lane.announces() && !lane.announces());
+        assert!(out.full.pop().is_ok());
     }
 
     #[test]
