@@ -263,7 +263,7 @@ fn a_lease_is_kept_in_silence_and_runs_out_beside_another_when_its_class_is_refu
 }
 
 #[test]
-fn options_and_lifetimes_of_a_class_stand_between_those_of_pool_and_reservation() {
+fn options_and_lifetimes_of_a_class_stand_above_those_of_its_pool() {
     let dns =
         |octet: u8| OptionValues::default().with(wire::OptionCode::DNS_SERVERS, vec![octet; 16]);
     let named = |values: OptionValues, name: u8| {
