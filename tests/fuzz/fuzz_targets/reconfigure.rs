@@ -25,6 +25,7 @@ fuzz_target!(|via: &[u8]| {
     let now = AbsTime(1_000);
     let record = BindingRecord {
         duid: Duid::new(&[0, 3, 7]).expect("a DUID"),
+        subscriber: None,
         kind: IaKind::Na,
         iaid: Iaid(1),
         lease: Lease { addr: 1, len: 128 },
