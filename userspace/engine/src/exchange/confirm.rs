@@ -3,16 +3,12 @@
 
 use super::{Exchange, Outcome};
 use crate::drop_reason::DropReason;
-use crate::model::Who;
 use crate::policy::named;
 use crate::reply;
 use wire::{IaKind, MessageType, StatusCode};
 
 pub(super) fn answer(exchange: &mut Exchange<'_>) -> Result<Outcome, DropReason> {
-    let who = Who {
-        duid: exchange.client()?,
-        parsed: exchange.parsed,
-    };
+    let who = exchange.who()?;
     exchange.check_is_for_all()?;
     exchange.check_ias_are_complete()?;
     let link = exchange.link()?;

@@ -3,7 +3,7 @@
 use super::{Exchange, Outcome};
 use crate::drop_reason::DropReason;
 use crate::failover;
-use crate::model::{ClassSet, Link, OptionScopes, Who};
+use crate::model::{ClassSet, Link, OptionScopes};
 use crate::plan::{Hold, IaAnswer, Line, Plan};
 use crate::policy::{Policy, Taking};
 use crate::reconfigure;
@@ -40,16 +40,14 @@ pub(super) fn answer(
     decide: Decide,
 ) -> Result<Outcome, DropReason> {
     exchange.check_ias_are_complete()?;
-    let duid = exchange.client()?;
+    let who = exchange.who()?;
+    let duid = who.duid;
     let link = exchange.link()?;
     let commits = form.kind == MessageType::REPLY;
     let policy = Policy {
         context: exchange.context,
         link,
-        who: Who {
-            duid,
-            parsed: exchange.parsed,
-        },
+        who,
         classes: exchange.context.model.membership(exchange.parsed),
         subscriber: exchange.subscriber,
         shard: exchange.shard,
