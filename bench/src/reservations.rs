@@ -8,7 +8,7 @@ use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
-use engine::{ReservationKey, ReservationTable};
+use engine::{ReservationKey, ReservationTable, ReservationTerms};
 use lease::Lease;
 
 const COUNT: u32 = 1_000_000;
@@ -93,7 +93,13 @@ fn table() -> Result<ReservationTable> {
             enterprise: None,
             id: id.as_bytes(),
         };
-        table.push(number, "access", key, lease(number), None)?;
+        table.push(
+            number,
+            "access",
+            key,
+            lease(number),
+            &ReservationTerms::NONE,
+        )?;
     }
     match table.finish(1) {
         Ok(table) => Ok(table),

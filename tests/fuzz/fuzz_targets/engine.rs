@@ -6,7 +6,7 @@
 use engine::reconfigure::{Replay, RequestedMessage, Rkap, write};
 use engine::{
     Context, Handover, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, Outcome,
-    PoolConfig, ReservationKey, ReservationTable, answer, expire, parse,
+    PoolConfig, ReservationKey, ReservationTable, ReservationTerms, answer, expire, parse,
 };
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
 use libfuzzer_sys::fuzz_target;
@@ -68,7 +68,7 @@ fn builder(number: u8) -> ModelBuilder {
         ("access", ReservationKey::InterfaceId(b"p"), lease("2001:db8:1::6", 128)),
         ("wide", ReservationKey::InterfaceId(b"p"), lease("2001:db8:2::5", 128)),
     ] {
-        let reserved = reserved.push(0, link, key, lease, None);
+        let reserved = reserved.push(0, link, key, lease, &ReservationTerms::NONE);
         reserved.expect("a lease and a key");
     }
     let reserved = reserved.finish(0).expect("reservations that do not clash");

@@ -12,18 +12,21 @@
 use crate::drop_reason::DropReason;
 use crate::exchange::Context;
 use crate::failover;
+use crate::ingress::Parsed;
 use crate::lifetime::Lifetimes;
-use crate::model::{ClassSet, Link, Membership, PoolId, Reservation, Reserved, ServedPool, Who};
+use crate::model::{ClassSet, Link, Membership, PoolId, Reservation, Reserved, ServedPool};
 use crate::plan::{Hold, Line, Plan};
 use crate::subscriber::{NO_NUMBER, Place, Subscriber};
 use lease::{BindingId, BindingRecord, BindingStatus, Lease, Leeway, Prefixes, Role, Shard};
-use wire::{Ia, IaAddress, IaKey, IaKind, IaPrefix, OptionCode, StatusCode};
+use wire::{Duid, Ia, IaAddress, IaKey, IaKind, IaPrefix, OptionCode, StatusCode};
 
 /// What the decisions for one message of a client depend on.
 pub(crate) struct Policy<'p> {
     pub(crate) context: &'p Context<'p>,
     pub(crate) link: &'p Link,
-    pub(crate) who: Who<'p>,
+    pub(crate) duid: Duid<'p>,
+    /// The message, for what relays say of the client.
+    pub(crate) parsed: &'p Parsed<'p>,
     pub(crate) classes: Membership,
     /// Whose the bindings are, unless they are the client's own.
     pub(crate) subscriber: Option<&'p Subscriber<'p>>,
@@ -46,7 +49,7 @@ impl Policy<'_> {
         match self.subscriber {
             Some(subscriber) => subscriber.key_of(ia.kind, ia.iaid),
             None => IaKey {
-                duid: self.who.duid,
+                duid: self.duid,
                 kind: ia.kind,
                 iaid: ia.iaid,
             },
@@ -189,7 +192,7 @@ impl Policy<'_> {
             128 => self.link.can_judge_addresses(),
             _ => model.pool_of(lease).is_some(),
         };
-        decidable && !model.is_on_link(self.link, &self.who, lease)
+        decidable && !model.is_on_link(self.link, self.parsed, lease)
     }
 
     /// Whether the client has an active binding of the lease for this IA.
@@ -379,7 +382,7 @@ impl Policy<'_> {
         let Reserved {
             reservation,
             lifetimes,
-        } = model.reservation(self.link, &self.who, key.kind)?;
+        } = model.reservation(self.link, self.parsed, key.kind)?;
         let lease = reservation.lease;
         if plan.has(lease) {
             return None;

@@ -12,7 +12,7 @@ use dhcproto::v6::{
 use engine::{
     Attribute, AttributeValue, Batch, ClassMatch, ClassSpec, Clients, Context, Ingress,
     InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, OptionValues, Outcome, Pattern,
-    PoolConfig, ReservationKey, ReservationTable, answer, expire,
+    PoolConfig, ReservationKey, ReservationTable, ReservationTerms, answer, expire,
 };
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
 use std::alloc::{GlobalAlloc, Layout, System};
@@ -317,12 +317,17 @@ fn reservations() -> Arc<ReservationTable> {
             0 => ReservationKey::Duid(&duid),
             _ => ReservationKey::InterfaceId(&port),
         };
+        let terms = ReservationTerms {
+            options: OptionValues::NONE
+                .with(wire::OptionCode::DNS_SERVERS, vec![client as u8 % 3; 16]),
+            ..ReservationTerms::NONE
+        };
         let first = ip("2001:db8:1::2:0").to_bits();
         let lease = Lease {
             addr: first + u128::from(client),
             len: 128,
         };
-        table.push(0, "access", key, lease, None).unwrap();
+        table.push(0, "access", key, lease, &terms).unwrap();
     }
     Arc::new(table.finish(0).unwrap())
 }

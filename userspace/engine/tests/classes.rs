@@ -11,7 +11,7 @@ use dhcproto::{Decodable, Decoder, Encodable};
 use engine::{
     Attribute, AttributeValue, ClassMatch, ClassSpec, Context, DropReason, Ingress, InterfaceId,
     Lifetimes, LinkSpec, Model, ModelBuilder, ModelError, OptionValues, Outcome, Pattern,
-    PoolConfig, ReservationKey, ReservationTable, answer, parse,
+    PoolConfig, ReservationKey, ReservationTable, ReservationTerms, answer, parse,
 };
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
 use std::sync::Arc;
@@ -395,7 +395,9 @@ fn a_reservation_outranks_the_classes_of_the_pool_that_it_lies_in() {
     let mut reserved = ReservationTable::builder();
     let key = ReservationKey::Duid(&[0, 3, 0, 1, 9, 7]);
     let lease = Lease::address(ip("2001:db8:1::11"));
-    reserved.push(0, "access", key, lease, None).unwrap();
+    reserved
+        .push(0, "access", key, lease, &ReservationTerms::NONE)
+        .unwrap();
     let reserved = Arc::new(reserved.finish(0).unwrap());
     let builder = ModelBuilder::new(&SERVER, AllocationKey::new([1; 16])).reservations(reserved);
     let mut server = Server::new(builder.class(phones()).link(link));

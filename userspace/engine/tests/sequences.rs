@@ -10,8 +10,8 @@ use dhcproto::v6::{
 use dhcproto::{Decodable, Decoder, Encodable};
 use engine::{
     Adopting, Context, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, Outcome,
-    PoolConfig, ReservationKey, ReservationTable, adopt, answer, expire, parse, restore,
-    restore_batch,
+    PoolConfig, ReservationKey, ReservationTable, ReservationTerms, adopt, answer, expire, parse,
+    restore, restore_batch,
 };
 use lease::{
     AbsTime, AllocationKey, BindingDelta, BindingRecord, Lease, PoolCounts, PoolSpec, Shard,
@@ -121,7 +121,9 @@ fn model(duids: &[&[u8]]) -> Model {
     let mut reserved = ReservationTable::builder();
     let key = ReservationKey::Duid(duids[0]);
     let lease = Lease::address(ip("2001:db8:1::5"));
-    reserved.push(0, "access", key, lease, None).unwrap();
+    reserved
+        .push(0, "access", key, lease, &ReservationTerms::NONE)
+        .unwrap();
     ModelBuilder::new(&SERVER, AllocationKey::new([1; 16]))
         .lifetimes(LIFETIMES)
         .quarantine_secs(QUARANTINE_SECS)

@@ -9,8 +9,8 @@ use dhcproto::v6::{
 use dhcproto::{Decodable, Decoder, Encodable};
 use engine::{
     Adopting, Context, DropReason, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder,
-    OptionValues, Outcome, PoolConfig, ReservationKey, ReservationTable, adopt, answer, parse,
-    restore,
+    OptionValues, Outcome, PoolConfig, ReservationKey, ReservationTable, ReservationTerms, adopt,
+    answer, parse, restore,
 };
 use lease::{
     AbsTime, AllocationKey, BindingDelta, BindingRecord, BindingStatus, Lease, LinkKey,
@@ -101,7 +101,9 @@ fn reserved(link: &str, leases: &[(&[u8], Lease)]) -> Arc<ReservationTable> {
     let mut table = ReservationTable::builder();
     for (duid, lease) in leases {
         let key = ReservationKey::Duid(duid);
-        table.push(0, link, key, *lease, None).unwrap();
+        table
+            .push(0, link, key, *lease, &ReservationTerms::NONE)
+            .unwrap();
     }
     Arc::new(table.finish(1).unwrap())
 }

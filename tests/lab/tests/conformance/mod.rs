@@ -96,6 +96,7 @@ fn rows() -> Vec<Row> {
         rfc4580_reservation_by_subscriber_id,
         rfc4649_reservation_by_remote_id,
         rfc9915_21_18_reservation_by_interface_id,
+        options_of_a_reservation_come_before_all_others,
     ));
     rows.extend(rows!(b7_prefixes:
         rfc8168_3_2_prefix_length_hint,

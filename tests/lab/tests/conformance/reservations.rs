@@ -3,11 +3,13 @@
 use std::net::Ipv6Addr;
 
 use anyhow::{Context, Result, ensure};
-use lab::message::{Client, kind};
+use lab::message::{Client, Message, code, kind};
 
 use super::bench::{Bench, Layer};
 use super::ia::{ias, na, pd};
 
+const VENDOR_CLASS: u16 = 16;
+const BOOT_FILE: u16 = 59;
 const INTERFACE_ID: u16 = 18;
 const REMOTE_ID: u16 = 37;
 const SUBSCRIBER_ID: u16 = 38;
@@ -32,7 +34,7 @@ fn given(bench: &Bench, layers: &[Layer], client: &Client) -> Result<Given> {
     Ok((lease(0), lease(1)))
 }
 
-fn asking(client: &Client, kind: u8) -> lab::message::Message {
+fn asking(client: &Client, kind: u8) -> Message {
     client.message(kind, vec![na(1, &[]), pd(2, &[])])
 }
 
@@ -84,4 +86,36 @@ pub fn rfc4649_reservation_by_remote_id(bench: &Bench) -> Result<()> {
 
 pub fn rfc9915_21_18_reservation_by_interface_id(bench: &Bench) -> Result<()> {
     is_reserved(bench, 5, INTERFACE_ID, b"\0\x01\x02")
+}
+
+/// To whoever shows the key: with a lease and without, and without a DUID.
+pub fn options_of_a_reservation_come_before_all_others(bench: &Bench) -> Result<()> {
+    let at_port = Layer::on(FAR)?.with(INTERFACE_ID, b"\0\x01\x02");
+    let elsewhere = Layer::on(FAR)?.with(INTERFACE_ID, b"\0\x01\x03");
+    let client = bench.client();
+    let phone = (VENDOR_CLASS, b"\0\0\0\x09\0\x05phone".to_vec());
+    let asks_for_dns = code::DNS_SERVERS.to_be_bytes().to_vec();
+    let asking = |kind: u8| {
+        let options = [(code::OPTION_REQUEST, asks_for_dns.clone()), phone.clone()];
+        client.message(kind, options.to_vec())
+    };
+    let told = |layer: &Layer, message: &Message| -> Result<_> {
+        let (_, answer) = bench.relayed(std::slice::from_ref(layer), message)?;
+        let dns = answer.option(code::DNS_SERVERS).unwrap_or_default();
+        let dns = dns.last_chunk().map_or(0, |end| u16::from_be_bytes(*end));
+        Ok((dns, answer.option(BOOT_FILE).map(<[u8]>::to_vec)))
+    };
+    let mut solicit = asking(kind::SOLICIT);
+    solicit.options.push(na(1, &[]));
+    let mut nameless = asking(kind::INFORMATION_REQUEST);
+    nameless
+        .options
+        .retain(|(code, _)| *code != code::CLIENT_ID);
+    for message in [&solicit, &nameless] {
+        let got = told(&at_port, message)?;
+        ensure!(got == (0x56, Some(b"tftp://r".to_vec())), "{got:?}");
+        let got = told(&elsewhere, message)?;
+        ensure!(got == (0x55, None), "elsewhere: {got:?}");
+    }
+    Ok(())
 }

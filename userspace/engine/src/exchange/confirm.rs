@@ -8,7 +8,7 @@ use crate::reply;
 use wire::{IaKind, MessageType, StatusCode};
 
 pub(super) fn answer(exchange: &mut Exchange<'_>) -> Result<Outcome, DropReason> {
-    let who = exchange.who()?;
+    exchange.client()?;
     exchange.check_is_for_all()?;
     exchange.check_ias_are_complete()?;
     let link = exchange.link()?;
@@ -21,7 +21,7 @@ pub(super) fn answer(exchange: &mut Exchange<'_>) -> Result<Outcome, DropReason>
     if addresses.peek().is_none() || !link.can_judge_addresses() {
         return Err(DropReason::NothingToConfirm);
     }
-    let status = if addresses.all(|address| model.is_on_link(link, &who, address)) {
+    let status = if addresses.all(|address| model.is_on_link(link, exchange.parsed, address)) {
         StatusCode::SUCCESS
     } else {
         StatusCode::NOT_ON_LINK

@@ -40,14 +40,14 @@ pub(super) fn answer(
     decide: Decide,
 ) -> Result<Outcome, DropReason> {
     exchange.check_ias_are_complete()?;
-    let who = exchange.who()?;
-    let duid = who.duid;
+    let duid = exchange.client()?;
     let link = exchange.link()?;
     let commits = form.kind == MessageType::REPLY;
     let policy = Policy {
         context: exchange.context,
         link,
-        who,
+        duid,
+        parsed: exchange.parsed,
         classes: exchange.context.model.membership(exchange.parsed),
         subscriber: exchange.subscriber,
         shard: exchange.shard,
@@ -116,6 +116,7 @@ fn write(
         reply::ia(&mut writer, &ia, timers, excludes)?;
     }
     let mut scopes = OptionScopes::new();
+    scopes.push_reserved(model, link, exchange.parsed);
     scopes.push_classes(model, classes);
     for line in plan.lines().iter().filter(|line| line.is_granted()) {
         let of_pool = line.pool.and_then(|id| model.pool(id).options.as_ref());

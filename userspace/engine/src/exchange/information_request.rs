@@ -20,6 +20,7 @@ pub(super) fn answer(exchange: &mut Exchange<'_>) -> Result<Outcome, DropReason>
     let model = exchange.context.model;
     let mut writer = reply::begin(exchange.out, model, exchange.parsed, MessageType::REPLY)?;
     let mut scopes = OptionScopes::new();
+    scopes.push_reserved(model, link, exchange.parsed);
     scopes.push_classes(model, model.membership(exchange.parsed).of);
     scopes.push(link.options());
     reply::configured_options(&mut writer, model, &scopes, exchange.parsed)?;

@@ -16,7 +16,7 @@ mod tests;
 use crate::drop_reason::DropReason;
 use crate::failover;
 use crate::ingress::Parsed;
-use crate::model::{Link, Model, Who};
+use crate::model::{Link, Model};
 use crate::subscriber::Subscriber;
 use lease::{AbsTime, BindingDelta, BindingId, BindingRecord, BindingStatus, Leeway, Shard};
 use wire::{Duid, Ia, IaKey, MessageType, SubscriberKey};
@@ -178,14 +178,6 @@ impl<'x> Exchange<'x> {
     /// The client, of a message that must say who it is from.
     fn client(&self) -> Result<Duid<'x>, DropReason> {
         self.parsed.client_id().ok_or(DropReason::NoClientId)
-    }
-
-    /// Who asks, by its DUID and by what its relays say.
-    fn who(&self) -> Result<Who<'x>, DropReason> {
-        Ok(Who {
-            duid: self.client()?,
-            parsed: self.parsed,
-        })
     }
 
     /// What the bindings that the client has for an IA of the message are keyed by.

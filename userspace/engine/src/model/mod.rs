@@ -20,12 +20,12 @@ pub use self::class::{
 pub(crate) use self::options::{EncodedOptions, OptionScopes};
 pub use self::options::{OptionError, OptionValue, OptionValues, is_configurable};
 use self::prefix_table::{PrefixTable, covers};
+pub(crate) use self::reservation::Reservation;
 pub use self::reservation::{
     Clash, ClashOver, KEY_LEN_MAX, KeyKind, ReservationChanges, ReservationError, ReservationKey,
-    ReservationTable, ReservationTableBuilder, ReservedLease,
+    ReservationTable, ReservationTableBuilder, ReservationTerms, ReservedLease, TERMS_MAX,
 };
 use self::reservation::{OnLink, Reservations, span};
-pub(crate) use self::reservation::{Reservation, Who};
 use crate::ingress::{InterfaceId, Parsed};
 use crate::lifetime::Lifetimes;
 use crate::reconfigure::Rkap;
@@ -309,12 +309,12 @@ impl Model {
         &self.pools[id.0 as usize]
     }
 
-    /// What is reserved for who asks on this link or another one of its shared network.
+    /// What is reserved for the client of a message on this link or another one of its shared network.
     #[inline]
     pub(crate) fn reservation(
         &self,
         link: &Link,
-        who: &Who<'_>,
+        parsed: &Parsed<'_>,
         kind: IaKind,
     ) -> Option<Reserved<'_>> {
         if self.reservations.is_empty() {
@@ -322,7 +322,7 @@ impl Model {
         }
         let siblings = link.siblings.iter().map(|sibling| self.link(sibling.id));
         core::iter::once(link).chain(siblings).find_map(|link| {
-            let reservation = self.reservations.find(link.reserved, who, kind)?;
+            let reservation = self.reservations.find(link.reserved, parsed, kind)?;
             Some(Reserved {
                 reservation,
                 lifetimes: reservation.lifetimes.unwrap_or(link.lifetimes),
@@ -343,7 +343,7 @@ impl Model {
 
     /// Whether the address or prefix belongs on the link: it lies in one of the link's prefixes
     /// or is one of its pools' or its clients' own. RFC 9915 §18.3.2 "appropriate for the link".
-    pub(crate) fn is_on_link(&self, link: &Link, who: &Who<'_>, lease: Lease) -> bool {
+    pub(crate) fn is_on_link(&self, link: &Link, parsed: &Parsed<'_>, lease: Lease) -> bool {
         let kind = if lease.len == 128 {
             IaKind::Na
         } else {
@@ -356,7 +356,7 @@ impl Model {
                 .iter()
                 .any(|id| self.pool(*id).pool.contains(lease))
             || self
-                .reservation(link, who, kind)
+                .reservation(link, parsed, kind)
                 .is_some_and(|reserved| reserved.reservation.lease == lease)
     }
 }

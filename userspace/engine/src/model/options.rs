@@ -4,18 +4,20 @@
 //! fills an [`OptionValues`]. An answer takes its options from a chain of scopes, the nearest one
 //! first, and no scope is copied for that.
 
-use super::Model;
 use super::class::{CLASSES_MAX, ClassSet};
+use super::reservation::Reservation;
+use super::{Link, Model};
+use crate::ingress::Parsed;
 use crate::plan::LINES_MAX;
 use arrayvec::ArrayVec;
 use std::collections::BTreeMap;
 use thiserror::Error;
-use wire::OptionCode;
 use wire::option::OPTION_HEADER_LEN;
+use wire::{IaKind, OptionCode};
 
-/// Scopes that one answer can draw on: the client's reservation, its classes, the pools of the
-/// leases in the answer, and the link.
-const SCOPES_MAX: usize = 1 + CLASSES_MAX + LINES_MAX + 1;
+/// Scopes that one answer can draw on: what is reserved for the client, an address and a prefix, its
+/// classes, the pools of the leases in the answer, and the link.
+const SCOPES_MAX: usize = 2 + CLASSES_MAX + LINES_MAX + 1;
 
 /// What the server writes by rules of its own, or what only clients and relays write.
 const NOT_CONFIGURABLE: [OptionCode; 30] = [
@@ -52,7 +54,7 @@ const NOT_CONFIGURABLE: [OptionCode; 30] = [
 ];
 
 /// One option as configured at one level.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct OptionValue {
     /// The data of each instance, in the order sent; none silences the level above.
     pub instances: Vec<Vec<u8>>,
@@ -61,7 +63,7 @@ pub struct OptionValue {
 }
 
 /// Options as configured at one level; a code that is not here has the value of the level above.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct OptionValues(BTreeMap<OptionCode, OptionValue>);
 
 /// Why an option's value cannot be sent.
@@ -81,6 +83,9 @@ pub enum OptionError {
 }
 
 impl OptionValues {
+    /// Values of nothing.
+    pub const NONE: Self = Self(BTreeMap::new());
+
     /// Sets the value of a code.
     pub fn set(&mut self, code: OptionCode, value: OptionValue) {
         self.0.insert(code, value);
@@ -179,6 +184,25 @@ impl<'m> OptionScopes<'m> {
     #[inline]
     pub(crate) fn new() -> Self {
         Self(ArrayVec::new())
+    }
+
+    /// Adds what the client's reservations on its link say: that of the nearer identity first, if its
+    /// address and its prefix are reserved by different ones.
+    #[inline]
+    pub(crate) fn push_reserved(&mut self, model: &'m Model, link: &Link, parsed: &Parsed<'_>) {
+        if model.reservations().have_options() {
+            self.look_up_reserved(model, link, parsed);
+        }
+    }
+
+    /// Apart, so that answers where no reservation has options are not longer for it.
+    #[inline(never)]
+    fn look_up_reserved(&mut self, model: &'m Model, link: &Link, parsed: &Parsed<'_>) {
+        let found = [IaKind::Na, IaKind::Pd].map(|ia| model.reservation(link, parsed, ia));
+        let mut found = found.map(|reserved| reserved.map(|reserved| reserved.reservation));
+        found.sort_by_key(|reservation| reservation.as_ref().map(Reservation::key_kind));
+        let options = found.iter().flatten().filter_map(|found| found.options);
+        options.for_each(|options| self.push(options));
     }
 
     /// Adds the scopes of these classes.

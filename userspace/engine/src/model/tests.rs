@@ -2,7 +2,6 @@ use super::*;
 use crate::Ingress;
 use core::net::Ipv6Addr;
 use lease::{AllocationKey, PoolError, PoolSpec};
-use wire::Duid;
 
 const SERVER: [u8; 4] = [0, 3, 0, 1];
 
@@ -65,7 +64,11 @@ fn nearer_lifetimes_override_farther_ones() {
     ] {
         let lease = Lease::address(ip(address));
         let key = ReservationKey::Duid(duid);
-        reserved.push(0, "own", key, lease, lifetimes).unwrap();
+        let terms = ReservationTerms {
+            lifetimes,
+            ..ReservationTerms::NONE
+        };
+        reserved.push(0, "own", key, lease, &terms).unwrap();
     }
     let model = builder()
         .lifetimes(lifetimes(10, 20))
@@ -81,20 +84,16 @@ fn nearer_lifetimes_override_farther_ones() {
         .collect();
     assert_eq!(valid, [20, 40, 60]);
     let link = &model.links()[1];
-    let ingress = Ingress {
-        payload: &[1, 7, 7, 7],
-        interface: InterfaceId(0),
-        source: Ipv6Addr::UNSPECIFIED,
-        destination: ip("ff02::1:2"),
-    };
-    let parsed = crate::parse(&ingress).unwrap();
-    let reserved = |link, duid, kind| {
-        let duid = Duid::new(duid).unwrap();
-        let who = Who {
-            duid,
-            parsed: &parsed,
+    let reserved = |link, duid: &[u8; 3], kind| {
+        let mut payload = vec![1, 7, 7, 7, 0, 1, 0, 3];
+        payload.extend(duid);
+        let ingress = Ingress {
+            payload: &payload,
+            interface: InterfaceId(0),
+            source: Ipv6Addr::UNSPECIFIED,
+            destination: ip("ff02::1:2"),
         };
-        model.reservation(link, &who, kind)
+        model.reservation(link, &crate::parse(&ingress).unwrap(), kind)
     };
     let own = reserved(link, &first, IaKind::Na).unwrap();
     assert_eq!(own.lifetimes, lifetimes(70, 80));
@@ -182,7 +181,9 @@ fn what_cannot_be_served_is_refused() {
     let mut reserved = ReservationTable::builder();
     let key = ReservationKey::Duid(&[0, 3, 1]);
     let one = Lease::address(ip("2001:db8::1"));
-    reserved.push(0, "b", key, one, None).unwrap();
+    reserved
+        .push(0, "b", key, one, &ReservationTerms::NONE)
+        .unwrap();
     let reserved = Arc::new(reserved.finish(0).unwrap());
     assert_eq!(
         error(builder().link(named("a")).reservations(reserved)),

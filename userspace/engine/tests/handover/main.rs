@@ -7,7 +7,7 @@
 use core::net::Ipv6Addr;
 use engine::{
     Context, Handover, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, Outcome,
-    PoolConfig, ReservationKey, ReservationTable, answer, expire, parse,
+    PoolConfig, ReservationKey, ReservationTable, ReservationTerms, answer, expire, parse,
 };
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
 use proptest::prelude::*;
@@ -62,7 +62,9 @@ fn reserved(leases: &[(u8, Lease)]) -> Arc<ReservationTable> {
             ANYBODY => ReservationKey::LinkLayerAddress(&SHARED),
             _ => ReservationKey::Duid(&duid),
         };
-        table.push(0, "access", key, *lease, None).unwrap();
+        table
+            .push(0, "access", key, *lease, &ReservationTerms::NONE)
+            .unwrap();
     }
     Arc::new(table.finish(1).unwrap())
 }

@@ -5,7 +5,8 @@
 use core::net::Ipv6Addr;
 use engine::{
     Adopting, Clients, Context, Ingress, InterfaceId, LinkSpec, Model, ModelBuilder, Outcome,
-    PoolConfig, ReservationKey, ReservationTable, adopt, answer, expire, parse, restore,
+    PoolConfig, ReservationKey, ReservationTable, ReservationTerms, adopt, answer, expire, parse,
+    restore,
 };
 use lease::{
     AbsTime, AllocationKey, Answers, BindingDelta, Lease, Leeway, LifetimeCap, PoolSpec, Prefixes,
@@ -15,6 +16,7 @@ use std::sync::Arc;
 use wire::{Message, MessageIndex, OptionCode, SHARDS, ShardId};
 
 mod lines;
+mod options;
 
 const SERVER: [u8; 4] = [0, 3, 0, 1];
 const SOLICIT: u8 = 1;
@@ -67,7 +69,9 @@ fn builder(keys: &[ReservationKey<'_>]) -> ModelBuilder {
     let mut table = ReservationTable::builder();
     for (number, key) in (0..).zip(keys) {
         for lease in reserved(number) {
-            table.push(0, "access", *key, lease, None).unwrap();
+            table
+                .push(0, "access", *key, lease, &ReservationTerms::NONE)
+                .unwrap();
         }
     }
     ModelBuilder::new(&SERVER, AllocationKey::new([1; 16]))

@@ -334,6 +334,11 @@ range = "2001:db8:2::/64"
             changed(&[("::10\"", "::11\"")]).1,
             ["link \"a\": reservations: 1 added, 1 removed, 0 changed"]
         );
+        let options = "::10\"\noptions = { dns-servers = [\"2001:db8::53\"] }";
+        assert_eq!(
+            changed(&[("::10\"", options)]).1,
+            ["link \"a\": reservations: 0 added, 0 removed, 1 changed"]
+        );
         assert_eq!(
             changed(&[("name = \"b\"", "name = \"c\"")]).1,
             [

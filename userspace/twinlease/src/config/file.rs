@@ -137,6 +137,7 @@ pub struct Reservation {
     /// Neither address nor prefix is there, not even one at fault.
     pub is_empty: bool,
     pub lifetimes: Lifetimes,
+    pub options: OptionValues,
 }
 
 /// `[reservations]`
@@ -256,16 +257,14 @@ impl Link {
                 lifetimes: t.table("lifetimes", Lifetimes::read),
                 options: t.table("options", options::read),
             }),
-            reservations: t.tables("reservation", |t| {
-                refuse(t, "options", OPTIONS_REMEDY);
-                Reservation {
-                    place: t.place().clone(),
-                    key: keys(t),
-                    address: t.get("address"),
-                    prefix: t.get("prefix"),
-                    is_empty: !t.has("address") && !t.has("prefix"),
-                    lifetimes: t.table("lifetimes", Lifetimes::read),
-                }
+            reservations: t.tables("reservation", |t| Reservation {
+                place: t.place().clone(),
+                key: keys(t),
+                address: t.get("address"),
+                prefix: t.get("prefix"),
+                is_empty: !t.has("address") && !t.has("prefix"),
+                lifetimes: t.table("lifetimes", Lifetimes::read),
+                options: t.table("options", options::read),
             }),
         }
     }
@@ -293,17 +292,6 @@ fn keys(t: &mut Reader<'_, '_>) -> Keys {
         subscriber_id: t.get("subscriber-id").map(id),
         given,
     }
-}
-
-const OPTIONS_REMEDY: &str = "move it to the link or to [options]";
-
-/// A key of the config's contract that this version would not obey: refused, never ignored.
-fn refuse(t: &mut Reader<'_, '_>, key: &'static str, remedy: &str) {
-    t.fault_at(
-        key,
-        format!("{key} is not served here in this version"),
-        remedy,
-    );
 }
 
 /// Declares what word means which value of a type.

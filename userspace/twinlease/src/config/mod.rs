@@ -47,13 +47,13 @@ pub fn parse(file: &str, text: &str, cores: &[usize]) -> Result<(Config, Report)
         check::check(text, &read, cores, lines, &mut findings)
     });
     let mut report = findings.locate(file, text);
+    let config = config.map(|(config, of_lines)| {
+        report.0.extend(of_lines);
+        config
+    });
     match config {
-        Some((config, faults)) if faults.is_empty() && report.faults() == 0 => Ok((config, report)),
-        Some((_, faults)) => {
-            report.0.extend(faults);
-            Err(report)
-        }
-        None => Err(report),
+        Some(config) if report.faults() == 0 => Ok((config, report)),
+        _ => Err(report),
     }
 }
 

@@ -122,18 +122,6 @@ fn two_faults_of_one_line_have_columns_of_their_own() {
 }
 
 #[test]
-fn what_this_version_would_not_obey_is_refused_where_it_stands() {
-    let link = "[[link]]\nname = \"a\"\ninterface = \"eth0\"\n";
-    let reservation = "[[link.reservation]]\nduid = \"00:04:01:02\"\naddress = \"2001:db8::1\"\n";
-    let options = "options = { dns-servers = [] }\n";
-    let said = "t.toml:9:1: error: link[0].reservation[0].options: options is not served here";
-    let report = findings(&format!("{GOOD}{link}{reservation}{options}"));
-    assert!(report.contains(said), "{report}");
-    assert_eq!(report.matches(": error: ").count(), 1, "{report}");
-    assert!(taken(&format!("{GOOD}{link}{reservation}")).cores == CORES);
-}
-
-#[test]
 fn workers_come_in_the_order_of_the_file_and_may_share_a_core() {
     let config = taken(&format!(
         "{GOOD}[workers]\ncores = [1, 0, 1]\nidle = \"sleep\"\n"

@@ -80,7 +80,7 @@ fn longest_valid_secs(failover: &model::Failover, config: &Config) -> u32 {
     });
     // Those of other links' reservations count as well: it is a bound.
     let reserved = config.reservations.iter();
-    let reserved = reserved.filter_map(|r| Some(r.lifetimes?.valid_secs));
+    let reserved = reserved.filter_map(|r| Some(r.terms.lifetimes?.valid_secs));
     let all = all.map(|lifetimes| lifetimes.valid.0).chain(reserved);
     all.max().unwrap_or(0)
 }

@@ -2,9 +2,9 @@
 
 use super::key::ReservationKey;
 use super::span;
-use super::table::{Entry, NO_LIFETIMES, ReservationTable, ReservedLink};
-use crate::lifetime::Lifetimes;
+use super::table::{Entry, NO_TERMS, ReservationTable, ReservationTerms, ReservedLink, Terms};
 use crate::model::builder::link_key;
+use crate::model::options::OptionError;
 use hashbrown::HashTable;
 use lease::Lease;
 use std::collections::HashMap;
@@ -13,6 +13,9 @@ use thiserror::Error;
 /// Most leases that one table reserves.
 const ENTRIES_MAX: usize = 1 << 26;
 
+/// Most combinations of lifetimes and options in one table; any number of reservations share one.
+pub const TERMS_MAX: usize = NO_TERMS as usize;
+
 /// Collects reservations one by one, in any order; takes no more memory for each than the table.
 #[derive(Debug, Default)]
 pub struct ReservationTableBuilder {
@@ -20,8 +23,8 @@ pub struct ReservationTableBuilder {
     keys: Vec<u8>,
     links: Vec<ReservedLink>,
     names: HashMap<Box<str>, u32>,
-    lifetimes: Vec<Lifetimes>,
-    known_lifetimes: HashMap<Lifetimes, u16>,
+    terms: Vec<Terms>,
+    known_terms: HashMap<ReservationTerms, u16>,
 }
 
 /// Why something cannot be reserved.
@@ -37,9 +40,15 @@ pub enum ReservationError {
     /// A valid lifetime of 0, or one that is shorter than the preferred one.
     #[error("the valid lifetime must not be 0 nor shorter than the preferred one")]
     Lifetimes,
-    /// More leases, octets of keys, or different lifetimes than a table can hold.
+    /// An option's value cannot be sent.
+    #[error(transparent)]
+    Option(#[from] OptionError),
+    /// More leases or octets of keys than a table can hold.
     #[error("there are too many reservations")]
     TooMany,
+    /// More than [`TERMS_MAX`] combinations.
+    #[error("there are more than {TERMS_MAX} combinations of lifetimes and options")]
+    TooManyTerms,
 }
 
 /// Two reservations that cannot stand beside each other, by where they were configured.
@@ -71,7 +80,7 @@ impl ReservationTable {
 
 impl ReservationTableBuilder {
     /// Reserves an address or a prefix on the link of this name. `source` says in the caller's words
-    /// where that was configured, for a [`Clash`]. `lifetimes`: `None` for those of the link.
+    /// where that was configured, for a [`Clash`].
     ///
     /// # Errors
     /// [`ReservationError`].
@@ -81,7 +90,7 @@ impl ReservationTableBuilder {
         link: &str,
         key: ReservationKey<'_>,
         lease: Lease,
-        lifetimes: Option<Lifetimes>,
+        terms: &ReservationTerms,
     ) -> Result<(), ReservationError> {
         if !key.is_possible() {
             return Err(ReservationError::Key);
@@ -99,7 +108,7 @@ impl ReservationTableBuilder {
             kind: key.kind(),
             key_at: self.key(key)?,
             link: self.link(link),
-            lifetimes: self.lifetimes(lifetimes)?,
+            terms: self.terms(terms)?,
         };
         self.entries.push(entry);
         Ok(())
@@ -140,7 +149,8 @@ impl ReservationTableBuilder {
             entries: self.entries.into_boxed_slice(),
             keys: self.keys.into_boxed_slice(),
             links: self.links,
-            lifetimes: self.lifetimes,
+            has_options: self.terms.iter().any(|terms| terms.options.is_some()),
+            terms: self.terms,
             index: HashTable::with_capacity(count),
         };
         for at in 0..count as u32 {
@@ -194,21 +204,26 @@ impl ReservationTableBuilder {
         at
     }
 
-    fn lifetimes(&mut self, lifetimes: Option<Lifetimes>) -> Result<u16, ReservationError> {
-        let Some(lifetimes) = lifetimes else {
-            return Ok(NO_LIFETIMES);
-        };
-        if !lifetimes.are_possible() {
-            return Err(ReservationError::Lifetimes);
+    fn terms(&mut self, said: &ReservationTerms) -> Result<u16, ReservationError> {
+        if *said == ReservationTerms::NONE {
+            return Ok(NO_TERMS);
         }
-        if let Some(&known) = self.known_lifetimes.get(&lifetimes) {
+        if let Some(&known) = self.known_terms.get(said) {
             return Ok(known);
         }
-        let at = u16::try_from(self.lifetimes.len()).ok();
-        let at = at.filter(|at| *at != NO_LIFETIMES);
-        let at = at.ok_or(ReservationError::TooMany)?;
-        self.lifetimes.push(lifetimes);
-        self.known_lifetimes.insert(lifetimes, at);
+        if said.lifetimes.is_some_and(|said| !said.are_possible()) {
+            return Err(ReservationError::Lifetimes);
+        }
+        if self.terms.len() == TERMS_MAX {
+            return Err(ReservationError::TooManyTerms);
+        }
+        let encoded = said.options.encode()?;
+        let at = self.terms.len() as u16;
+        self.terms.push(Terms {
+            said: said.clone(),
+            options: (!said.options.is_empty()).then_some(encoded),
+        });
+        self.known_terms.insert(said.clone(), at);
         Ok(at)
     }
 }

@@ -12,10 +12,11 @@ mod table;
 #[cfg(test)]
 mod tests;
 
-pub use self::builder::{Clash, ClashOver, ReservationError, ReservationTableBuilder};
+pub use self::builder::{Clash, ClashOver, ReservationError, ReservationTableBuilder, TERMS_MAX};
 pub use self::key::{KEY_LEN_MAX, KeyKind, ReservationKey};
 pub(crate) use self::table::OnLink;
-pub use self::table::{ReservationChanges, ReservationTable, ReservedLease};
+pub use self::table::{ReservationChanges, ReservationTable, ReservationTerms, ReservedLease};
+use super::options::EncodedOptions;
 use crate::identity::RemoteId;
 use crate::ingress::Parsed;
 use crate::lifetime::Lifetimes;
@@ -24,14 +25,6 @@ use lease::{Lease, LinkKey};
 use std::collections::HashSet;
 use std::sync::Arc;
 use wire::{Duid, IaKind, ShardId};
-
-/// Who asks for a lease.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Who<'w> {
-    pub(crate) duid: Duid<'w>,
-    /// The message, for what relays say of the client.
-    pub(crate) parsed: &'w Parsed<'w>,
-}
 
 /// A lease kept for one key on one link, inside or outside the pools.
 #[derive(Clone, Copy, Debug)]
@@ -42,6 +35,8 @@ pub(crate) struct Reservation<'m> {
     pub(crate) link: LinkKey,
     /// What it says of lifetimes; `None`: what the link says.
     pub(crate) lifetimes: Option<Lifetimes>,
+    /// The options that it says besides classes, pools and link.
+    pub(crate) options: Option<&'m EncodedOptions>,
     key: ReservationKey<'m>,
     is_one_shards: bool,
     holders: &'m AtomicU32,
@@ -56,6 +51,11 @@ impl Reservation<'_> {
     /// Whether nobody but the asking client holds any of it, which holds the lease.
     pub(crate) fn is_only_ours(&self) -> bool {
         self.holders.load(Ordering::Acquire) <= u32::from(!self.is_one_shards)
+    }
+
+    /// By which kind of identity it is reserved.
+    pub(crate) fn key_kind(&self) -> KeyKind {
+        self.key.kind()
     }
 
     /// Whether it is reserved by a DUID where that is in one shard, so that nobody takes it there.
@@ -115,25 +115,35 @@ impl Reservations {
         self.table.is_empty()
     }
 
-    /// What is reserved on a link for who asks: the first of its identities that has something
-    /// reserved counts, in the order of [`KeyKind::ALL`].
-    pub(crate) fn find(&self, on: OnLink, who: &Who<'_>, ia: IaKind) -> Option<Reservation<'_>> {
+    /// Whether any of them says something of options.
+    pub(crate) fn have_options(&self) -> bool {
+        self.table.has_options
+    }
+
+    /// What is reserved on a link for the client of a message: the first of its identities that has
+    /// something reserved counts, in the order of [`KeyKind::ALL`].
+    pub(crate) fn find(
+        &self,
+        on: OnLink,
+        parsed: &Parsed<'_>,
+        ia: IaKind,
+    ) -> Option<Reservation<'_>> {
         let found = on.kinds().iter().find_map(|kind| {
             let address;
             let key = match kind {
-                KeyKind::Duid => ReservationKey::Duid(who.duid.octets()),
+                KeyKind::Duid => ReservationKey::Duid(parsed.client_id()?.octets()),
                 KeyKind::LinkLayerAddress => {
-                    address = who.parsed.link_layer_address()?;
+                    address = parsed.link_layer_address()?;
                     ReservationKey::LinkLayerAddress(address.octets())
                 }
-                KeyKind::SubscriberId => ReservationKey::SubscriberId(who.parsed.subscriber_id()?),
+                KeyKind::SubscriberId => ReservationKey::SubscriberId(parsed.subscriber_id()?),
                 KeyKind::RemoteIdOfEnterprise | KeyKind::RemoteId => {
-                    let RemoteId { enterprise, id } = who.parsed.remote_id()?;
+                    let RemoteId { enterprise, id } = parsed.remote_id()?;
                     let is_named = kind == KeyKind::RemoteIdOfEnterprise;
                     let enterprise = is_named.then_some(enterprise);
                     ReservationKey::RemoteId { enterprise, id }
                 }
-                KeyKind::InterfaceId => ReservationKey::InterfaceId(who.parsed.interface_id()?),
+                KeyKind::InterfaceId => ReservationKey::InterfaceId(parsed.interface_id()?),
             };
             self.table.find(on, key, ia)
         });
@@ -187,11 +197,13 @@ impl Reservations {
         let entry = &self.table.entries[at as usize];
         let link = self.table.link_key(entry);
         let is_by_duid = entry.kind == KeyKind::Duid;
+        let terms = self.table.terms(entry);
         Reservation {
             lease: entry.lease(),
             link,
             is_one_shards: is_by_duid && !self.of_lines.contains(&link),
-            lifetimes: self.table.lifetimes(entry),
+            lifetimes: terms.and_then(|terms| terms.said.lifetimes),
+            options: terms.and_then(|terms| terms.options.as_ref()),
             key: self.table.key(entry),
             holders: &self.holders[at as usize],
         }

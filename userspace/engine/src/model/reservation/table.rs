@@ -3,6 +3,7 @@
 use super::key::{KeyKind, KeyKinds, ReservationKey};
 use super::span;
 use crate::lifetime::Lifetimes;
+use crate::model::options::{EncodedOptions, OptionValues};
 use core::hash::{BuildHasher, Hasher};
 use foldhash::fast::FixedState;
 use hashbrown::{HashTable, hash_table};
@@ -23,7 +24,9 @@ pub struct ReservationTable {
     pub(super) keys: Box<[u8]>,
     pub(super) links: Vec<ReservedLink>,
     /// Those that reservations have, each once.
-    pub(super) lifetimes: Vec<Lifetimes>,
+    pub(super) terms: Vec<Terms>,
+    /// Whether any of them says something of options.
+    pub(super) has_options: bool,
     /// Positions in `entries` by link, key and kind of lease.
     pub(super) index: HashTable<u32>,
 }
@@ -37,14 +40,38 @@ pub(super) struct Entry {
     pub(super) link: u32,
     /// Where it was configured, in the words of who did.
     pub(super) source: u32,
-    /// Position of its lifetimes, or [`NO_LIFETIMES`].
-    pub(super) lifetimes: u16,
+    /// Position of its terms, or [`NO_TERMS`].
+    pub(super) terms: u16,
     pub(super) len: u8,
     pub(super) kind: KeyKind,
 }
 
 /// The link's are meant.
-pub(super) const NO_LIFETIMES: u16 = u16::MAX;
+pub(super) const NO_TERMS: u16 = u16::MAX;
+
+/// What a reservation says besides its lease.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
+pub struct ReservationTerms {
+    /// Its own lifetimes; `None`: those of the link.
+    pub lifetimes: Option<Lifetimes>,
+    /// Overrides the options of the client's classes, of pools and of the link, each by itself.
+    pub options: OptionValues,
+}
+
+/// What some reservations say, ready for the packet path.
+#[derive(Debug)]
+pub(super) struct Terms {
+    pub(super) said: ReservationTerms,
+    pub(super) options: Option<EncodedOptions>,
+}
+
+impl ReservationTerms {
+    /// Nothing.
+    pub const NONE: Self = Self {
+        lifetimes: None,
+        options: OptionValues::NONE,
+    };
+}
 
 /// A link that has reservations.
 #[derive(Debug)]
@@ -77,8 +104,8 @@ pub struct ReservedLease<'t> {
     pub key: ReservationKey<'t>,
     /// The address or delegated prefix.
     pub lease: Lease,
-    /// Its own lifetimes; `None`: those of the link.
-    pub lifetimes: Option<Lifetimes>,
+    /// What it says besides.
+    pub terms: &'t ReservationTerms,
 }
 
 /// How the reservations of a link differ between two tables.
@@ -88,7 +115,7 @@ pub struct ReservationChanges {
     pub added: usize,
     /// Leases that are reserved no more.
     pub removed: usize,
-    /// Leases that are reserved by another key or with other lifetimes.
+    /// Leases that are reserved by another key, or with other lifetimes or options.
     pub changed: usize,
 }
 
@@ -101,7 +128,8 @@ impl Entry {
     }
 }
 
-/// Equal tables reserve the same leases for the same keys with the same lifetimes, from wherever.
+/// Equal tables reserve the same leases for the same keys with the same lifetimes and options, from
+/// wherever.
 impl PartialEq for ReservationTable {
     fn eq(&self, other: &Self) -> bool {
         self.len() == other.len() && self.iter().eq(other.iter())
@@ -219,8 +247,8 @@ impl ReservationTable {
         key_of(&self.keys, entry)
     }
 
-    pub(super) fn lifetimes(&self, entry: &Entry) -> Option<Lifetimes> {
-        self.lifetimes.get(usize::from(entry.lifetimes)).copied()
+    pub(super) fn terms(&self, entry: &Entry) -> Option<&Terms> {
+        self.terms.get(usize::from(entry.terms))
     }
 
     pub(super) fn link_key(&self, entry: &Entry) -> LinkKey {
@@ -232,7 +260,7 @@ impl ReservationTable {
             link: &self.links[entry.link as usize].name,
             key: self.key(entry),
             lease: entry.lease(),
-            lifetimes: self.lifetimes(entry),
+            terms: (self.terms(entry)).map_or(&NOTHING_SAID, |terms| &terms.said),
         }
     }
 
@@ -255,6 +283,8 @@ impl ReservationTable {
         None
     }
 }
+
+static NOTHING_SAID: ReservationTerms = ReservationTerms::NONE;
 
 /// What a reservation is found by: link, key and kind of lease.
 type Sought<'k> = (u32, ReservationKey<'k>, IaKind);

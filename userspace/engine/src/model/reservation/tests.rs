@@ -1,4 +1,6 @@
 use super::*;
+use crate::model::{OptionError, OptionValues};
+use wire::OptionCode;
 
 const LINKS: [&str; 2] = ["a", "b"];
 
@@ -12,7 +14,7 @@ fn push(
     key: ReservationKey<'_>,
     lease: Lease,
 ) -> Result<(), ReservationError> {
-    table.push(source, LINKS[0], key, lease, None)
+    table.push(source, LINKS[0], key, lease, &ReservationTerms::NONE)
 }
 
 /// Three leases, each reserved by the DUID of a client of its own.
@@ -93,7 +95,9 @@ fn a_hundred_thousand_are_found_by_key_and_by_lease_in_the_octets_promised() {
         let at = u128::from(COUNT - number);
         let leases = [lease(at, 128), lease(at << 64, 64)];
         for lease in leases {
-            table.push(number, link, key, lease, None).unwrap();
+            table
+                .push(number, link, key, lease, &ReservationTerms::NONE)
+                .unwrap();
         }
     }
     assert_eq!(table.len(), 2 * COUNT as usize);
@@ -137,7 +141,13 @@ fn two_for_one_lease_and_two_for_one_key_are_told_with_their_sources() {
     push(&mut table, 8, key(0), lease(0x500, 128)).unwrap();
     // Another link, where it may have one, too.
     table
-        .push(9, LINKS[1], key(0), lease(0x600, 120), None)
+        .push(
+            9,
+            LINKS[1],
+            key(0),
+            lease(0x600, 120),
+            &ReservationTerms::NONE,
+        )
         .unwrap();
     let clashes = table.finish(9).unwrap_err();
     let clash = |over, first, second| Clash {
@@ -182,15 +192,65 @@ fn what_no_table_can_hold_is_refused() {
         preferred_secs: 2,
         valid_secs: 1,
     };
+    let ends_first = ReservationTerms {
+        lifetimes: Some(lifetimes),
+        ..ReservationTerms::NONE
+    };
     assert_eq!(
-        table.push(0, LINKS[0], duid, good, Some(lifetimes)),
+        table.push(0, LINKS[0], duid, good, &ends_first),
         Err(ReservationError::Lifetimes)
+    );
+    let own = OptionValues::NONE.with(OptionCode::STATUS_CODE, vec![0, 0]);
+    assert_eq!(
+        table.push(0, LINKS[0], duid, good, &options(own)),
+        Err(ReservationError::Option(OptionError::NotConfigurable(
+            OptionCode::STATUS_CODE
+        )))
     );
     assert!(table.is_empty() && table.finish(0).unwrap().is_empty());
 }
 
+fn options(options: OptionValues) -> ReservationTerms {
+    ReservationTerms {
+        options,
+        ..ReservationTerms::NONE
+    }
+}
+
+#[test]
+fn many_reservations_share_terms_of_which_there_cannot_be_more_than_the_index_tells_apart() {
+    let mut table = ReservationTable::builder();
+    let mut push = |number: u32, said: u32| {
+        let id = number.to_be_bytes();
+        let key = ReservationKey::SubscriberId(&id);
+        let values = OptionValues::NONE.with(OptionCode(200), said.to_be_bytes().to_vec());
+        let lease = lease(u128::from(number), 128);
+        table.push(number, LINKS[0], key, lease, &options(values))
+    };
+    let most = TERMS_MAX as u32;
+    for number in 0..most {
+        assert_eq!(push(number, number), Ok(()));
+    }
+    let refused = push(most, most).unwrap_err();
+    assert_eq!(refused, ReservationError::TooManyTerms);
+    assert_eq!(
+        refused.to_string(),
+        "there are more than 65535 combinations of lifetimes and options"
+    );
+    assert_eq!(push(most, most - 1), Ok(()));
+    let table = table.finish(0).unwrap();
+    assert_eq!(table.len(), TERMS_MAX + 1);
+    let said = |number: u32| {
+        let reserved = table.of_lease(lease(u128::from(number), 128)).unwrap();
+        reserved.terms.clone()
+    };
+    assert_eq!(said(most), said(most - 1));
+    assert_ne!(said(0), said(1));
+}
+
 #[test]
 fn what_changed_is_counted_by_link() {
+    const OPTIONS_ONLY: u32 = 7;
     let keys: Vec<[u8; 3]> = (0..9).map(|client| [0, 3, client]).collect();
     let table = |leases: &[(usize, usize, u128, Option<u32>)]| {
         let mut table = ReservationTable::builder();
@@ -200,8 +260,17 @@ fn what_changed_is_counted_by_link() {
                 valid_secs,
             });
             let key = ReservationKey::Duid(&keys[client]);
+            let terms = match valid_secs {
+                Some(OPTIONS_ONLY) => {
+                    options(OptionValues::NONE.with(OptionCode(200), vec![link as u8]))
+                }
+                _ => ReservationTerms {
+                    lifetimes,
+                    ..ReservationTerms::NONE
+                },
+            };
             table
-                .push(addr as u32, LINKS[link], key, lease(addr, 128), lifetimes)
+                .push(addr as u32, LINKS[link], key, lease(addr, 128), &terms)
                 .unwrap();
         }
         table.finish(0).unwrap()
@@ -233,4 +302,13 @@ fn what_changed_is_counted_by_link() {
     assert!(after != before);
     let told: Vec<_> = after.changes_since(&before).into_iter().collect();
     assert_eq!(told, [("a", changes(2, 0, 2)), ("b", changes(0, 2, 0))]);
+    let with_options = table(&[
+        (0, 1, 1, Some(OPTIONS_ONLY)),
+        (0, 2, 2, None),
+        (1, 3, 3, None),
+        (1, 4, 4, None),
+    ]);
+    assert!(with_options != before);
+    let told: Vec<_> = with_options.changes_since(&before).into_iter().collect();
+    assert_eq!(told, [("a", changes(0, 0, 1))]);
 }

@@ -300,7 +300,7 @@ fn reservations_are_servable(
     }
     let valid = reservations.iter().filter_map(|reserved| {
         let (link, _) = names.get(reserved.link)?;
-        let own = reserved.lifetimes.map(|own| Secs(own.valid_secs));
+        let own = reserved.terms.lifetimes.map(|own| Secs(own.valid_secs));
         Some((reserved.link, own.unwrap_or(link.lifetimes.valid)))
     });
     let valid: BTreeSet<(&str, Secs)> = valid.collect();

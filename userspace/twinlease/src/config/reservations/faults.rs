@@ -56,6 +56,11 @@ impl<'f> Faults<'f> {
         }
     }
 
+    /// Something that will hurt, in a line of the file.
+    pub fn warn_of_line(&mut self, line: u32, key: &str, problem: String, remedy: &str) {
+        self.found(Severity::Warning, (line as usize, 1), key, problem, remedy);
+    }
+
     /// A fault at this line and column of the file.
     pub fn fault_at(
         &mut self,
@@ -65,12 +70,23 @@ impl<'f> Faults<'f> {
         problem: String,
         remedy: &str,
     ) {
+        self.found(Severity::Fault, (line, column), key, problem, remedy);
+    }
+
+    fn found(
+        &mut self,
+        severity: Severity,
+        (line, column): (usize, usize),
+        key: &str,
+        problem: String,
+        remedy: &str,
+    ) {
         if self.lines.len() >= TOLD_MAX {
             self.untold += 1;
             return;
         }
         self.lines.push(Located {
-            severity: Severity::Fault,
+            severity,
             file: self.file.clone(),
             line,
             column,

@@ -2,11 +2,12 @@
 //! and the name of its link.
 
 use super::faults::Source;
-use super::{Gatherer, Keys, Wanted};
+use super::{Gatherer, Keys, Wanted, terms};
 use crate::config::model::Lifetimes;
 use crate::config::value::{
     Identity, Secs, Wrong, parse_address, parse_duration, parse_octets, parse_prefix,
 };
+use engine::OptionValues;
 use serde::Deserialize;
 use std::collections::HashMap;
 use std::fs::File;
@@ -40,6 +41,7 @@ struct Line {
     address: Option<String>,
     prefix: Option<String>,
     lifetimes: Option<LineLifetimes>,
+    options: Option<serde_json::Map<String, serde_json::Value>>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -130,6 +132,10 @@ impl Gatherer<'_, '_> {
         let lifetimes = lifetimes.map(|lifetimes| self.line_lifetimes(source, link, lifetimes));
         let address = self.value(source, "address", line.address.as_deref(), parse_address);
         let prefix = self.value(source, "prefix", line.prefix.as_deref(), parse_prefix);
+        let options = match &line.options {
+            Some(options) => self.line_options(number, options),
+            None => OptionValues::NONE,
+        };
         if let Some(key) = self.key(source, &keys) {
             self.take(
                 source,
@@ -138,7 +144,7 @@ impl Gatherer<'_, '_> {
                     key,
                     address,
                     prefix,
-                    lifetimes,
+                    terms: terms(lifetimes, options),
                 },
             );
         }

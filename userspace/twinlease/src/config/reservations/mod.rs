@@ -7,6 +7,7 @@
 
 mod faults;
 mod line;
+mod line_options;
 #[cfg(test)]
 mod tests;
 
@@ -14,12 +15,13 @@ use std::collections::HashMap;
 use std::net::Ipv6Addr;
 use std::sync::Arc;
 
-use engine::{ClashOver, KEY_LEN_MAX, ReservationError, ReservationKey, ReservationTable};
-use engine::{Lifetimes as EngineLifetimes, ReservationTableBuilder};
+use engine::{ClashOver, KEY_LEN_MAX, OptionValues, ReservationError, ReservationKey};
+use engine::{ReservationTable, ReservationTableBuilder, ReservationTerms};
 use lease::Lease;
 
 use self::faults::{Faults, Source};
 pub use self::line::Lines;
+use self::line_options::LineOptions;
 use super::build;
 use super::check::lifetimes;
 use super::fault::{Findings, Located};
@@ -42,13 +44,13 @@ pub struct Links<'f> {
 }
 
 /// One reservation, from wherever it is.
-#[derive(Clone, Copy, Debug)]
-pub struct Wanted<'w> {
+#[derive(Clone, Debug)]
+struct Wanted<'w> {
     link: usize,
     key: ReservationKey<'w>,
     address: Option<Ipv6Addr>,
     prefix: Option<Prefix>,
-    lifetimes: Option<Lifetimes>,
+    terms: ReservationTerms,
 }
 
 /// Checks the reservations of the config and those of `lines`, and makes a table of them. What is
@@ -66,6 +68,7 @@ pub fn check(
         links,
         table: ReservationTable::builder(),
         faults: Faults::new(&tables, findings, lines.as_ref().map(Lines::name)),
+        line_options: LineOptions::default(),
     };
     for (number, (link, table)) in (0..).zip(&tables) {
         gatherer.take_table(Source::Table(number), *link, table);
@@ -84,6 +87,7 @@ struct Gatherer<'g, 'f> {
     links: &'g Links<'f>,
     table: ReservationTableBuilder,
     faults: Faults<'g>,
+    line_options: LineOptions,
 }
 
 impl Gatherer<'_, '_> {
@@ -109,7 +113,7 @@ impl Gatherer<'_, '_> {
                 key,
                 address: table.address.as_ref().map(|address| address.value),
                 prefix: table.prefix.as_ref().map(|prefix| prefix.value),
-                lifetimes: is_own.then_some(resolved),
+                terms: terms(is_own.then_some(resolved), table.options.clone()),
             },
         );
     }
@@ -188,21 +192,24 @@ impl Gatherer<'_, '_> {
             self.faults.fault(source, field, problem, remedy);
             return;
         }
-        let lifetimes = wanted
-            .lifetimes
-            .map(|l| -> EngineLifetimes { build::lifetimes(l) });
         let pushed = self.table.push(
             self.faults.number(source),
             self.links.name(wanted.link),
             wanted.key,
             build::lease(lease),
-            lifetimes,
+            &wanted.terms,
         );
         match pushed {
             // Lifetimes that cannot be have been told.
             Ok(()) | Err(ReservationError::Lifetimes) => {}
             Err(error) => {
-                let remedy = "reserve less, or by shorter keys";
+                let remedy = match error {
+                    ReservationError::TooManyTerms => {
+                        "give more of them the same; what many share belongs in a class, a pool or the link"
+                    }
+                    ReservationError::Option(_) => "correct or remove it in the options",
+                    _ => "reserve less, or by shorter keys",
+                };
                 self.faults.fault(source, field, error.to_string(), remedy);
             }
         }
@@ -294,6 +301,13 @@ pub struct Keys {
     pub subscriber_id: Option<Box<[u8]>>,
     /// How many were given, enterprise number apart, those at fault among them.
     pub given: usize,
+}
+
+fn terms(lifetimes: Option<Lifetimes>, options: OptionValues) -> ReservationTerms {
+    ReservationTerms {
+        lifetimes: lifetimes.map(build::lifetimes),
+        options,
+    }
 }
 
 fn field_of(lease: Lease) -> &'static str {

@@ -1,9 +1,10 @@
 use super::super::{Report, parse};
 use crate::config::Config;
-use engine::{Lifetimes, ReservationKey, ReservedLease};
+use engine::{Lifetimes, OptionValues, ReservationKey, ReservationTerms, ReservedLease};
 use lease::Lease;
 use std::fmt::Write as _;
 use std::net::Ipv6Addr;
+use wire::OptionCode;
 
 /// A link with pools behind relays, and one with neither pools nor reservations.
 const CONFIG: &str = r#"[[interface]]
@@ -25,6 +26,11 @@ range = "2001:db8:b::/64"
 
 /// The config with these reservations of its own, and these lines in the file it names.
 fn read(tables: &str, lines: &str) -> (Result<Config, Report>, String) {
+    let (read, name) = read_with_report(tables, lines);
+    (read.map(|(config, _)| config), name)
+}
+
+fn read_with_report(tables: &str, lines: &str) -> (Result<(Config, Report), Report>, String) {
     let file = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(file.path(), lines).unwrap();
     let name = file.path().display().to_string();
@@ -32,7 +38,7 @@ fn read(tables: &str, lines: &str) -> (Result<Config, Report>, String) {
     let (first, second) = CONFIG.split_once("[[link]]\nname = \"b\"").unwrap();
     let text =
         format!("{first}{tables}[[link]]\nname = \"b\"{second}[reservations]\nfile = \"{name}\"\n");
-    (parse("t.toml", &text, &[0]).map(|(config, _)| config), name)
+    (parse("t.toml", &text, &[0]), name)
 }
 
 fn taken(tables: &str, lines: &str) -> Config {
@@ -107,7 +113,7 @@ fn every_key_reads_the_same_in_the_config_and_in_the_file() {
             link: "a",
             key,
             lease: lease("2001:db8:a::1001", 128),
-            lifetimes: None,
+            terms: &ReservationTerms::NONE,
         };
         for config in [taken(&table(&toml), ""), taken("", &line)] {
             let found: Vec<_> = config.reservations.iter().collect();
@@ -132,7 +138,7 @@ fn a_line_reserves_an_address_and_a_prefix_with_lifetimes_of_their_own() {
     let found: Vec<_> = config.reservations.iter().collect();
     let found: Vec<_> = found
         .iter()
-        .map(|r| (r.link, r.lease, r.lifetimes))
+        .map(|r| (r.link, r.lease, r.terms.lifetimes))
         .collect();
     assert_eq!(
         found,
@@ -141,6 +147,73 @@ fn a_line_reserves_an_address_and_a_prefix_with_lifetimes_of_their_own() {
             ("b", lease("2001:db8:b::2", 128), None),
             ("a", lease("2001:db8:7000::", 48), lifetimes),
         ]
+    );
+}
+
+#[test]
+fn options_read_the_same_in_the_config_and_in_the_file() {
+    let mut options = OptionValues::default();
+    let server: Ipv6Addr = "2001:db8::53".parse().unwrap();
+    options = options.with(OptionCode::DNS_SERVERS, server.octets().to_vec());
+    let vendor = vec![0, 0, 0x0d, 0xe9, 0, 1, 0, 1, b'x'];
+    options = options.with(OptionCode::VENDOR_OPTS, vendor);
+    options.set(OptionCode::SNTP_SERVERS, Default::default());
+    let toml = "duid = \"00:03:01\"\noptions = { dns-servers = [\"2001:db8::53\"], off = [\"sntp-servers\"], \
+                vendor = [{ enterprise = 3561, option = [{ code = 1, text = \"x\" }] }] }";
+    let line = |number: u8| {
+        format!(
+            r#"{{"link":"a","subscriber-id":"{number}","prefix":"2001:db8:700{number}::/48",
+            "options":{{"vendor":[{{"enterprise":3561,"option":[{{"text":"x","code":1}}]}}],
+            "off":["sntp-servers"],"dns-servers":["2001:db8::53"]}}}}"#
+        )
+        .replace('\n', "")
+    };
+    let config = taken(&table(toml), &[line(1), line(2)].join("\n"));
+    let found: Vec<_> = config.reservations.iter().collect();
+    assert_eq!(found.len(), 3);
+    for reserved in found {
+        assert_eq!(reserved.terms.options, options, "{reserved:?}");
+    }
+}
+
+#[test]
+fn options_of_a_line_are_at_fault_by_their_own_keys_and_warned_of_once() {
+    let line = |number: usize, options: &str| {
+        let prefix = format!("2001:db8:700{number}::/48");
+        format!(
+            r#"{{"link":"a","subscriber-id":"{number}","prefix":"{prefix}","options":{options}}}"#
+        )
+    };
+    let lines = [
+        line(1, r#"{"dns-servers":["ff02::1"]}"#),
+        line(2, r#"{"dns-server":["2001:db8::53"]}"#),
+        line(3, r#"{"always":["dns-servers"]}"#),
+        line(4, r#"{"boot-file-url":null}"#),
+        line(5, r#"["dns-servers"]"#),
+        line(6, r#"{"raw":[{"code":13,"hex":"00"}]}"#),
+        line(7, r#"{}"#),
+    ];
+    let expected = [
+        "F:1:1: error: options.dns-servers[0]: ff02::1 cannot be a server; write a unicast",
+        "F:2:1: error: options.dns-server: unknown key; did you mean \"dns-servers\"?",
+        "F:3:1: error: options.always: ",
+        "F:4:1: error: options: ",
+        "F:5:72: error: not a reservation in JSON: ",
+        "F:6:1: error: options.raw[0].code: ",
+    ];
+    let found = told("", &lines.join("\n"));
+    for (told, expected) in found.iter().zip(expected) {
+        assert!(told.starts_with(expected), "{told}\nnot\n{expected}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    let url = "x".repeat(1_000);
+    let large = format!(r#"{{"boot-file-url":"tftp://{url}"}}"#);
+    let (config, name) = read_with_report("", &[line(1, &large), line(2, &large)].join("\n"));
+    let report = config.unwrap().1.to_string();
+    assert_eq!(
+        report.replace(&name, "F"),
+        "F:1:1: warning: options: 1011 octets of options may not fit into one packet; a reply that \
+         does not fit is not sent: give fewer values\n"
     );
 }
 

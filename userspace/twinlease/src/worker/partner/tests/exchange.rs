@@ -91,7 +91,9 @@ fn a_reserved_lease_that_was_given_up_is_not_free_for_its_own_client() {
     let duid = Duid::new(&octets).unwrap();
     let mut table = engine::ReservationTable::builder();
     let key = engine::ReservationKey::Duid(&octets);
-    table.push(0, "lan", key, lease, None).unwrap();
+    table
+        .push(0, "lan", key, lease, &engine::ReservationTerms::NONE)
+        .unwrap();
     let (mut primary, mut secondary) = pair();
     let reserved = builder(Role::Secondary, 0xff).reservations(Arc::new(table.finish(0).unwrap()));
     secondary.desk.model = Arc::new(reserved.build().unwrap());
