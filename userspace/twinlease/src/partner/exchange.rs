@@ -53,8 +53,8 @@ pub enum ToWorker {
     /// [`FromWorker::Yielded`]. To all workers, the one that said [`FromWorker::Elsewhere`] too: the
     /// client's own shard is not the only one there.
     Yield(PartnerUpdate, Vec<Lease>),
-    /// Send so many offers more than so far. Nothing is offered without.
-    Credit(u32),
+    /// Send so many offers more than so far on this connection. Nothing is offered without.
+    Credit(ConnectionId, u32),
     /// Have these acknowledged; answered by [`FromWorker::Answered`].
     Owe(Round, Owed),
     /// The partner will answer nothing any more: all that was sent is unsent, no round is owed, and
@@ -72,9 +72,11 @@ impl ToWorker {
     }
 }
 
-/// BNDUPDs to be sent.
-#[derive(Debug, Default)]
+/// BNDUPDs to be sent on one connection: what is in flight on another one is unsent again.
+#[derive(Debug)]
 pub struct Offers {
+    /// The connection that the credit was given for.
+    pub connection: ConnectionId,
     /// What each is about, and the length of its frame.
     offers: Vec<(Offer, usize)>,
     /// The frames one behind the other, with the size in front, their transaction-ids still 0.
@@ -82,6 +84,15 @@ pub struct Offers {
 }
 
 impl Offers {
+    /// None yet, for that connection.
+    pub fn new(connection: ConnectionId) -> Self {
+        Self {
+            connection,
+            offers: Vec::new(),
+            frames: Vec::new(),
+        }
+    }
+
     /// Adds one with its frame.
     pub fn push(&mut self, offer: Offer, frame: &[u8]) {
         self.offers.push((offer, frame.len()));

@@ -175,6 +175,7 @@ impl Flow {
     /// Credit to be given to each worker: each has an equal part of the window, and is told when
     /// half of it is free again.
     pub fn credit(&mut self) -> impl Iterator<Item = (usize, ToWorker)> {
+        let connection = self.connection;
         let share = (self.width / self.parts.len().max(1) as u32).max(1);
         let parts = self.parts.iter_mut().enumerate();
         parts.filter_map(move |(worker, part)| {
@@ -183,7 +184,7 @@ impl Flow {
                 return None;
             }
             part.unused += free;
-            Some((worker, ToWorker::Credit(free)))
+            Some((worker, ToWorker::Credit(connection, free)))
         })
     }
 }

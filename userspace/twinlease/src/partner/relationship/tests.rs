@@ -13,7 +13,8 @@ async fn two_new_servers_reach_normal_and_updates_flow_both_ways() {
     pair.both(ServerState::Normal).await;
     for (from, to) in [(0, 1), (1, 0)] {
         let servers = [&pair.servers[from], &pair.servers[to]];
-        servers[0].said(1, FromWorker::Offers(offers(0..50)));
+        let connection = servers[0].credited();
+        servers[0].said(1, FromWorker::Offers(offers(connection, 0..50)));
         servers[0]
             .sees("50 answers", |server| server.answers().len() == 50)
             .await;
@@ -51,6 +52,31 @@ async fn a_connection_that_breaks_interrupts_and_comes_back() {
     pair.both(ServerState::Normal).await;
 }
 
+/// The worker is told to forget them and offers them again: sent now they would be told twice, and take
+/// room in the window that no credit was given for.
+#[tokio::test]
+async fn what_was_offered_on_a_connection_that_broke_is_not_sent_on_the_next_one() {
+    let pair = Pair::start().await;
+    pair.both(ServerState::Normal).await;
+    let primary = &pair.servers[0];
+    let broken = primary.credited();
+    pair.cut();
+    pair.both(ServerState::CommunicationsInterrupted).await;
+    pair.mend();
+    pair.both(ServerState::Normal).await;
+    primary
+        .sees("new credit", |server| server.credited() > broken)
+        .await;
+    primary.said(0, FromWorker::Offers(offers(broken, 0..3)));
+    let present = primary.credited();
+    primary.said(0, FromWorker::Offers(offers(present, 3..4)));
+    primary
+        .sees("an answer", |server| !server.answers().is_empty())
+        .await;
+    let answered = primary.answers().into_iter().map(|(offer, _)| offer);
+    assert_eq!(answered.collect::<Vec<_>>(), [offer(3).0]);
+}
+
 #[tokio::test]
 async fn rfc8156_6_3_a_state_is_sent_only_when_its_record_is_on_disk() {
     let pair = Pair::with_slow_disk(0).await;
@@ -72,7 +98,8 @@ async fn leases_that_other_shards_hold_are_asked_of_all_workers_and_the_update_c
     pair.both(ServerState::Normal).await;
     let (primary, secondary) = (&pair.servers[0], &pair.servers[1]);
     secondary.workers_say_elsewhere();
-    primary.said(0, FromWorker::Offers(offers(7..8)));
+    let connection = primary.credited();
+    primary.said(0, FromWorker::Offers(offers(connection, 7..8)));
     primary
         .sees("the answer", |server| server.answers().len() == 1)
         .await;

@@ -17,8 +17,9 @@ impl Relationship {
     pub(crate) fn worker_said(&mut self, worker: usize, said: FromWorker) {
         match said {
             FromWorker::Offers(offers) => {
-                // Without a connection they are from before a Forget, which takes them back.
-                if let Some(flow) = &mut self.flow {
+                // Those of another connection are from before a Forget, which takes them back.
+                let flow = self.flow.as_mut();
+                if let Some(flow) = flow.filter(|flow| flow.connection == offers.connection) {
                     self.counters.updates_sent += offers.len() as u64;
                     flow.offer(worker, offers);
                 }

@@ -27,12 +27,13 @@ use crate::partner::exchange::{
 use bytes::Bytes;
 use failover::reconcile::Rejection;
 use failover::updates::Offer;
-use failover::{Owed, Round};
+use failover::{ConnectionId, Owed, Round};
 use journal::Ticket;
 use lease::{AbsTime, Lease};
 use offers::Owing;
 use pace::Pace;
 use std::collections::VecDeque;
+use std::num::NonZeroU32;
 use tokio::sync::mpsc::error::TrySendError;
 use wire::ShardId;
 
@@ -54,8 +55,8 @@ pub struct Partner {
     pub(super) unsent: UnsentShards,
     /// The shard whose turn it is to tell something.
     turn: ShardId,
-    /// BNDUPDs that may be sent yet.
-    credit: u32,
+    /// BNDUPDs that may be sent yet, if any, and on which connection.
+    credit: Option<(ConnectionId, NonZeroU32)>,
     owing: Option<Owing>,
     /// When to offer.
     pub(super) pace: Pace,
@@ -69,7 +70,7 @@ enum Task {
     Update(PartnerUpdate),
     Answer(Offer, Bytes),
     Yield(PartnerUpdate, Vec<Lease>),
-    Credit(u32),
+    Credit(ConnectionId, u32),
     Owe(Round, Owed),
     Forget,
     RetryRejected,
@@ -96,7 +97,7 @@ impl Partner {
             freed: Vec::new(),
             unsent,
             turn: ShardId(0),
-            credit: 0,
+            credit: None,
             owing: None,
             pace: Pace::default(),
             transit,
@@ -116,11 +117,22 @@ impl Partner {
                 self.tasks.extend(answers);
             }
             ToWorker::Yield(update, leases) => self.tasks.push_back(Task::Yield(update, leases)),
-            ToWorker::Credit(more) => self.tasks.push_back(Task::Credit(more)),
+            ToWorker::Credit(connection, more) => {
+                self.tasks.push_back(Task::Credit(connection, more));
+            }
             ToWorker::Owe(round, owed) => self.tasks.push_back(Task::Owe(round, owed)),
             ToWorker::Forget => self.tasks.push_back(Task::Forget),
             ToWorker::RetryRejected => self.tasks.push_back(Task::RetryRejected),
         }
+    }
+
+    /// Credit for one connection is none for the next.
+    fn take_credit(&mut self, connection: ConnectionId, more: u32) {
+        let before = self.credit.filter(|(id, _)| *id == connection);
+        let left = before
+            .map_or(0, |(_, left)| left.get())
+            .saturating_add(more);
+        self.credit = NonZeroU32::new(left).map(|left| (connection, left));
     }
 
     /// Leases of this worker that no binding holds and that are kept from their pools all the same,
@@ -214,9 +226,7 @@ impl Desk {
             Task::Update(update) => self.receive_update(update, now),
             Task::Answer(offer, message) => self.settle(&offer, &message),
             Task::Yield(update, leases) => self.yield_leases(&update, &leases, now),
-            Task::Credit(more) => {
-                self.partner.credit = self.partner.credit.saturating_add(more);
-            }
+            Task::Credit(connection, more) => self.partner.take_credit(connection, more),
             Task::Owe(round, owed) => self.begin_owing(round, owed),
             Task::Forget => self.forget_connection(),
             Task::RetryRejected => self.retry_rejected(),

@@ -6,6 +6,7 @@ use engine::Context;
 use failover::updates::{self, BNDUPD_LEN_MAX, Everything, KeyOf, Offer, Settled};
 use failover::{Owed, Round};
 use lease::AbsTime;
+use std::num::NonZeroU32;
 use std::sync::Arc;
 use wire::ShardId;
 use wire::failover::{Body, Container, FailoverMessage, TransactionId};
@@ -39,9 +40,12 @@ impl Desk {
         let untold = partner.owing.as_ref().map(|owing| owing.untold);
         let untold = untold.unwrap_or_default();
         let is_nothing = partner.unsent.without(&untold).is_empty();
-        if is_nothing || partner.credit == 0 || partner.out.len() >= super::OUT_MAX {
+        if is_nothing || partner.out.len() >= super::OUT_MAX {
             return 0;
         }
+        let Some((connection, credit)) = partner.credit else {
+            return 0;
+        };
         let leeway = self.model.relationship();
         let leeway = leeway.and_then(|own| self.leeways.get(usize::from(own.index)));
         // What the partner asks for it gets in every state (RFC 8156 §7.6), also where nothing is
@@ -53,8 +57,8 @@ impl Desk {
         if !is_asked && partner.pace.is_to_wait() {
             return 0;
         }
-        let most = partner.credit.min(OFFERS);
-        let mut offers = Offers::default();
+        let most = credit.get().min(OFFERS);
+        let mut offers = Offers::new(connection);
         let mut frame = [0; BNDUPD_LEN_MAX];
         let model = Arc::clone(&self.model);
         let key_of: KeyOf<'_> = &|duid| model.reconfigure_key(duid);
@@ -78,7 +82,8 @@ impl Desk {
             partner.pace.all_is_told();
         }
         let written = offers.len();
-        partner.credit -= written as u32;
+        let left = NonZeroU32::new(credit.get() - written as u32);
+        partner.credit = left.map(|left| (connection, left));
         if written > 0 {
             let ticket = self.appender.ticket();
             partner.post(ticket, FromWorker::Offers(offers));
@@ -199,7 +204,7 @@ impl Desk {
     /// The partner will answer nothing any more.
     pub(super) fn forget_connection(&mut self) {
         let partner = &mut self.partner;
-        partner.credit = 0;
+        partner.credit = None;
         partner.owing = None;
         partner
             .out

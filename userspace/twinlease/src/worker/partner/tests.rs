@@ -171,7 +171,9 @@ impl Side {
     }
 
     fn credit(&mut self, credit: u32) {
-        self.desk.partner.take(ToWorker::Credit(credit));
+        self.desk
+            .partner
+            .take(ToWorker::Credit(ConnectionId(1), credit));
     }
 
     /// A client is given a lease, or has it again, or it ends, as the engine would have it.
@@ -290,7 +292,7 @@ impl Side {
 fn exchange(from: &mut Side, to: &mut Side) -> usize {
     from.credit(1_000);
     let said = from.run();
-    from.desk.partner.credit = 0;
+    from.desk.partner.credit = None;
     let mut answers = Vec::new();
     for message in said {
         match message {

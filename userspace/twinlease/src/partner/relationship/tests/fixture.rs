@@ -158,7 +158,7 @@ impl Post for Workers {
                 );
             }
             ToWorker::Owe(round, _) => self.say(worker, FromWorker::Answered(*round)),
-            ToWorker::Credit(_) | ToWorker::Forget | ToWorker::RetryRejected => {}
+            ToWorker::Credit(..) | ToWorker::Forget | ToWorker::RetryRejected => {}
         }
         self.mail.lock().unwrap()[worker].push(mail);
         Ok(())
@@ -273,6 +273,16 @@ impl Server {
     pub fn mail(&self) -> Vec<Vec<ToWorker>> {
         let mut mail = self.workers.mail.lock().unwrap();
         mail.iter_mut().map(std::mem::take).collect()
+    }
+
+    /// The connection that the workers have had credit for last.
+    pub fn credited(&self) -> ConnectionId {
+        let mail = self.workers.mail.lock().unwrap();
+        let credits = mail.iter().flatten().filter_map(|mail| match mail {
+            ToWorker::Credit(connection, _) => Some(*connection),
+            _ => None,
+        });
+        credits.max().unwrap()
     }
 
     pub fn answers(&self) -> Vec<(Offer, u32)> {
@@ -466,9 +476,9 @@ fn lease_of(n: u8) -> Lease {
     }
 }
 
-/// Offers of the addresses of clients.
-pub fn offers(clients: std::ops::Range<u8>) -> Offers {
-    let mut offers = Offers::default();
+/// Offers of the addresses of clients on a connection.
+pub fn offers(connection: ConnectionId, clients: std::ops::Range<u8>) -> Offers {
+    let mut offers = Offers::new(connection);
     for (offer, frame) in clients.map(offer) {
         offers.push(offer, &frame);
     }

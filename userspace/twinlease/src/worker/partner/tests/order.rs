@@ -150,7 +150,7 @@ fn a_lost_connection_ends_credit_and_rounds_and_everything_is_told_again() {
         .take(ToWorker::Owe(Round(1), Owed::Unacked));
     primary.desk.partner.take(ToWorker::Forget);
     assert!(primary.run().is_empty());
-    assert_eq!(primary.desk.partner.credit, 0);
+    assert_eq!(primary.desk.partner.credit, None);
     assert_eq!(exchange(&mut primary, &mut secondary), 5);
     assert_eq!(primary.unacked(), 0);
 }
