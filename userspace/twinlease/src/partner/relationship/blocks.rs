@@ -16,6 +16,9 @@ use std::collections::{BTreeSet, VecDeque};
 use wire::IaKind;
 use wire::failover::{Body, Container, FailoverMessage, PrefixData};
 
+#[cfg(test)]
+mod tests;
+
 /// Blocks that one look at the balance moves in a pool, at most; the next look goes on.
 const BLOCKS_MAX: usize = 256;
 
@@ -32,6 +35,8 @@ pub struct Blocks {
     index: u16,
     role: Role,
     share: PrefixShare,
+    /// What has changed sides and is not in the journal yet, which had no room for it.
+    unrecorded: VecDeque<Transfer>,
     /// To be told when the ticket is committed.
     tellings: VecDeque<(Ticket, Transfer)>,
     /// Asked back and not answered yet.
@@ -52,6 +57,7 @@ impl Blocks {
             index,
             role,
             share,
+            unrecorded: VecDeque::new(),
             tellings: VecDeque::new(),
             asked: BTreeSet::new(),
             unanswered: 0,
@@ -129,11 +135,29 @@ impl Blocks {
     /// A secondary whose prefixes the primary may have used gives up the free ones, until it is told
     /// again which are its own.
     pub fn renounce(&mut self, model: &Model, records: &mut dyn Records) {
-        for pool in self.pools(model) {
-            for transfer in balance::renounce(pool) {
+        let given = self.pools(model).flat_map(balance::renounce);
+        self.unrecorded.extend(given.collect::<Vec<_>>());
+        self.record(records);
+    }
+
+    /// Takes down what has changed sides, as far as the journal has room; whether that was all.
+    pub fn record(&mut self, records: &mut dyn Records) -> bool {
+        while !self.unrecorded.is_empty() && records.has_room() {
+            if let Some(transfer) = self.unrecorded.pop_front() {
                 records.ownership(transfer);
             }
         }
+        let is_all = self.is_recorded();
+        if !is_all {
+            // What is handed over comes back as room.
+            records.committed();
+        }
+        is_all
+    }
+
+    /// Whether all that has changed sides is in the journal, or on its way.
+    pub fn is_recorded(&self) -> bool {
+        self.unrecorded.is_empty()
     }
 
     /// Whether a secondary has fewer prefixes than it should have, in any pool.
@@ -145,6 +169,9 @@ impl Blocks {
 
     /// Gives and asks back what the shares lack. On a primary only.
     pub fn rebalance(&mut self, model: &Model, records: &mut dyn Records) {
+        if !self.record(records) {
+            return;
+        }
         let on_disk = records.committed();
         let again = self.again.drain(..).map(|transfer| (on_disk, transfer));
         self.tellings.extend(again);
@@ -195,7 +222,8 @@ impl Blocks {
         // Without a model the block is nobody's until it is asked back once more.
         let pool = model.and_then(|model| self.pool_of(model, block));
         if pool.is_some_and(|pool| balance::agreed(pool, transfer)) {
-            records.ownership(transfer);
+            self.unrecorded.push_back(transfer);
+            self.record(records);
         }
     }
 
@@ -237,7 +265,7 @@ impl Blocks {
 
     /// Whether something waits for the disk.
     pub fn waits(&self) -> bool {
-        !(self.tellings.is_empty() && self.answers.is_empty())
+        !(self.is_recorded() && self.tellings.is_empty() && self.answers.is_empty())
     }
 
     /// A BNDUPD of the partner about a block. While the journal has no room or the model changes it
@@ -256,7 +284,8 @@ impl Blocks {
             return;
         };
         let block = balance::block_of(&prefix);
-        let verdict = match model.filter(|_| records.has_room()) {
+        let has_room = self.record(records) && records.has_room();
+        let verdict = match model.filter(|_| has_room) {
             Some(model) => balance::receive(self.role, self.pool_of(model, block), &prefix),
             None => Verdict::rejected(Rejection::Outdated),
         };

@@ -15,6 +15,10 @@ impl Relationship {
                 }
                 self.storing = None;
             }
+            // A state is stored behind what changed sides on the way to it.
+            if !self.blocks.record(&mut *self.records) {
+                return;
+            }
             let Some(effect) = self.effects.pop_front() else {
                 return;
             };
@@ -64,6 +68,9 @@ impl Relationship {
                 }
             }
             Effect::Close(connection) => drop(self.connections.remove(&connection)),
+            // Not before what changed sides on the way to that state. Only who steps aside comes here
+            // then, and after a restart gets to it by the same way.
+            Effect::Store(_) if !self.blocks.record(&mut *self.records) => {}
             Effect::Store(record) => {
                 let mut state = Vec::new();
                 record.encode(&mut state);

@@ -296,7 +296,7 @@ impl Relationship {
 
     /// Whether all that the endpoint wanted is done.
     pub(crate) fn is_done(&self) -> bool {
-        self.storing.is_none() && self.effects.is_empty()
+        self.storing.is_none() && self.effects.is_empty() && self.blocks.is_recorded()
     }
 
     /// When to [`settle`](Self::settle) at the latest.
