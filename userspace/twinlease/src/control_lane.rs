@@ -112,6 +112,11 @@ impl ControlLane {
         }
     }
 
+    /// Hands over all that was appended; how many records are not on disk.
+    pub fn uncommitted(&mut self) -> u64 {
+        crate::stop::uncommitted(&mut self.appender)
+    }
+
     /// Every block that is the secondary's.
     fn backups(&self) -> Vec<Lease> {
         let model = self.model.load();

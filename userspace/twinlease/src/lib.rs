@@ -17,4 +17,5 @@ pub mod reload;
 pub mod rkap;
 pub mod run;
 pub mod state_dir;
+pub mod stop;
 pub mod worker;

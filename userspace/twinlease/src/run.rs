@@ -18,6 +18,7 @@ use crate::recovery::{self, Restored};
 use crate::reload::{ConfigState, ReloadHandle, Reloader};
 use crate::rkap;
 use crate::state_dir::StateDir;
+use crate::stop::Remains;
 use crate::worker::{
     Awaited, Desk, Held, Inbox, Leeways, Mail, Partner, ReclaimWalk, ShardSet, Trace, Transit,
     Worker, WorkerDrop,
@@ -225,7 +226,7 @@ struct Server {
     /// What the failover endpoints let workers do.
     leeways: Leeways,
     counters: Vec<(Arc<WorkerCounters>, Arc<datapath::IoCounters>)>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<Appender>>,
     stop: Arc<AtomicBool>,
 }
 
@@ -478,19 +479,14 @@ impl Server {
         for inbox in &*self.inboxes {
             inbox.waker().wake();
         }
-        let mut failed = false;
-        for thread in self.threads {
-            failed |= thread.join().is_err();
-        }
-        // Reports hold it only while they are made, on this thread.
-        let health = Arc::into_inner(self.journal).map_or(Health::Ok, Journal::close);
-        anyhow::ensure!(!failed, "a worker failed");
-        match health {
-            Health::Ok => Ok(()),
-            Health::Failing { error, .. } => {
-                anyhow::bail!("stopped with records that could not be written: {error}")
-            }
-        }
+        let workers = self.threads.into_iter().map(|thread| thread.join().ok());
+        let remains = Remains {
+            workers: workers.collect(),
+            control: self.control,
+            // Reports hold it only while they are made, on this thread.
+            journal: self.journal,
+        };
+        Ok(remains.settle()?)
     }
 }
 

@@ -46,6 +46,7 @@ use arrayvec::ArrayVec;
 use datapath::WorkerIo;
 use engine::BATCH_MAX;
 use inbox::HandedOver;
+use journal::Appender;
 use laps::Laps;
 use lease::AbsTime;
 use rest::Rest;
@@ -88,8 +89,9 @@ pub struct Worker {
 }
 
 impl Worker {
-    /// Runs until [`Worker::stop`] is set, then commits what is held and returns.
-    pub fn run(mut self) {
+    /// Runs until [`Worker::stop`] is set, then commits what is held and returns what may still have
+    /// records on their way.
+    pub fn run(mut self) -> Appender {
         if let Some(core) = self.core {
             pin(core);
         }
@@ -135,6 +137,7 @@ impl Worker {
             }
         }
         self.finish();
+        self.desk.appender
     }
 
     fn rest(&mut self, rest: &mut Rest, snapshot: bool, since: Instant) {

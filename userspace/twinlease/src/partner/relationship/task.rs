@@ -96,8 +96,8 @@ impl Handle {
         self.0.changed.notify_one();
     }
 
-    /// Tells the partner that this server stops, and waits until that is done and on disk, as long
-    /// as a stop may take.
+    /// Tells the partner that this server stops, and waits a while until that is done and on disk;
+    /// what is not by then is waited for when all have stopped.
     pub async fn shut_down(&self) {
         self.lock().step_aside(Event::Shutdown);
         let done = async {
@@ -113,7 +113,8 @@ impl Handle {
             }
         };
         if tokio::time::timeout(STOP_PATIENCE, done).await.is_err() {
-            tracing::warn!("failover: stopped before its state was on disk");
+            let relationship = self.name();
+            tracing::warn!(%relationship, "failover: its state is not on disk yet");
         }
     }
 
