@@ -87,10 +87,21 @@ impl Model {
         is_reserved_for(self, record)
     }
 
-    /// Counts a lease that was [uncounted](Self::is_uncounted) and that its client gives up for one of
-    /// another shard. It is given back by [`release`](Self::release).
+    /// Whether it is counted who holds a lease: something is reserved there.
+    pub fn is_reserved(&self, lease: Lease) -> bool {
+        self.reservations.overlap(lease)
+    }
+
+    /// Counts a lease that was [uncounted](Self::is_uncounted) and that its client gives up for another
+    /// one. It is given back by [`release`](Self::release).
     pub fn count(&self, lease: Lease) {
         self.reservations.hold(lease);
+    }
+
+    /// Counts a lease no longer that another client gives up for the one that it is reserved for, which
+    /// is [uncounted](Self::is_uncounted).
+    pub fn uncount(&self, lease: Lease) {
+        self.reservations.release(lease);
     }
 
     /// Whether a prefix is of a pool that is split between two servers, so that its end makes it

@@ -100,7 +100,7 @@ impl LeaseUpdate {
 }
 
 /// The address or delegated prefix.
-fn place(lease: &BindingLease<'_>) -> Lease {
+pub fn place(lease: &BindingLease<'_>) -> Lease {
     let (addr, len) = match &lease.leased {
         Leased::Address(a) => (a.address, 128),
         Leased::Prefix(p) => (p.prefix, p.prefix_len),

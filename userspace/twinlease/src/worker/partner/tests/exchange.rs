@@ -89,14 +89,8 @@ fn a_reserved_lease_that_was_given_up_is_not_free_for_its_own_client() {
         .unwrap();
     let octets = client(own);
     let duid = Duid::new(&octets).unwrap();
-    let mut table = engine::ReservationTable::builder();
-    let key = engine::ReservationKey::Duid(&octets);
-    table
-        .push(0, "lan", key, lease, &engine::ReservationTerms::NONE)
-        .unwrap();
     let (mut primary, mut secondary) = pair();
-    let reserved = builder(Role::Secondary, 0xff).reservations(Arc::new(table.finish(0).unwrap()));
-    secondary.desk.model = Arc::new(reserved.build().unwrap());
+    reserve(&mut secondary, own, lease);
     let is_taken = |side: &Side| {
         side.desk
             .model
@@ -115,6 +109,64 @@ fn a_reserved_lease_that_was_given_up_is_not_free_for_its_own_client() {
     exchange(&mut primary, &mut secondary);
     assert!(secondary.get(lease).is_none());
     assert!(!is_taken(&secondary));
+}
+
+/// Reserves a lease for a client by its DUID.
+fn reserve(side: &mut Side, client_number: u16, lease: Lease) {
+    let mut table = engine::ReservationTable::builder();
+    let octets = client(client_number);
+    let key = engine::ReservationKey::Duid(&octets);
+    let terms = engine::ReservationTerms::NONE;
+    table.push(0, "lan", key, lease, &terms).unwrap();
+    let reserved = builder(Role::Secondary, 0xff).reservations(Arc::new(table.finish(0).unwrap()));
+    side.desk.model = Arc::new(reserved.build().unwrap());
+}
+
+/// While a stranger is counted its own client could not even renew what is reserved for it.
+#[test]
+fn a_reserved_lease_that_its_own_client_gets_back_is_no_strangers_any_more() {
+    let lease = address(0x11);
+    let is_same_shard = |n: &u16| shard_of(&client(*n)) == shard_of(&client(0));
+    let elsewhere = (1..).find(|n| !is_same_shard(n)).unwrap();
+    let beside = (1..).find(is_same_shard).unwrap();
+    for own in [elsewhere, beside] {
+        let (mut primary, mut secondary) = pair();
+        reserve(&mut secondary, own, lease);
+        let held = |side: &Side| side.desk.model.reservations_held();
+        secondary.put(0, lease, Active);
+        assert_eq!(held(&secondary), 1);
+        primary.put(own, lease, Active);
+        exchange(&mut primary, &mut secondary);
+        let holder = secondary.get(lease).unwrap();
+        assert_eq!(holder.duid.octets(), client(own), "the primary's counts");
+        assert_eq!(held(&secondary), 0);
+        primary.now = primary.now.plus(1);
+        secondary.now = primary.now;
+        primary.put(own, lease, Released);
+        exchange(&mut primary, &mut secondary);
+        assert!(secondary.get(lease).is_none());
+        assert_eq!(held(&secondary), 0);
+    }
+}
+
+#[test]
+fn a_reserved_lease_given_to_a_client_of_the_same_shard_is_not_free_for_its_own() {
+    let lease = address(0x11);
+    let is_same_shard = |n: &u16| shard_of(&client(*n)) == shard_of(&client(0));
+    let own = (1..).find(is_same_shard).unwrap();
+    let (mut primary, mut secondary) = pair();
+    reserve(&mut secondary, own, lease);
+    let held = |side: &Side| side.desk.model.reservations_held();
+    secondary.put(own, lease, Active);
+    assert_eq!(held(&secondary), 0);
+    primary.put(0, lease, Active);
+    exchange(&mut primary, &mut secondary);
+    assert_eq!(held(&secondary), 1);
+    primary.now = primary.now.plus(1);
+    secondary.now = primary.now;
+    primary.put(0, lease, Released);
+    exchange(&mut primary, &mut secondary);
+    assert_eq!(held(&secondary), 0);
 }
 
 #[test]
