@@ -315,22 +315,28 @@ impl Session {
         outcome.tally.first_completed_ns.map(Duration::from_nanos)
     }
 
-    /// Searches for the highest rate that is borne, from `from` on, and confirms it.
-    pub fn maximum(&mut self, work: &Work, from: f64) -> Maximum {
+    /// Searches for the highest rate that is borne, from `from` on: to within a factor of `precision`,
+    /// and unconfirmed.
+    pub fn search(&mut self, work: &Work, from: f64, precision: f64) -> Maximum {
         // Tables, caches and the neighbour's address are there when it counts.
         self.run(work, from / 4.0, SEARCH_RUN / 2);
-        let mut search = Search::new(from, PRECISION);
+        let mut search = Search::new(from, precision);
         let mut tried = Vec::new();
         while let Some(rate) = search.next_rate() {
             let outcome = self.run(work, rate, SEARCH_RUN);
             tried.push((rate, outcome.tally.unanswered_ratio()));
             search.tried(outcome.is_borne());
         }
-        let mut maximum = Maximum {
+        Maximum {
             per_second: search.best().unwrap_or(0.0),
             runs: Vec::new(),
             tried,
-        };
+        }
+    }
+
+    /// As [`search`](Self::search), and confirms it.
+    pub fn maximum(&mut self, work: &Work, from: f64) -> Maximum {
+        let mut maximum = self.search(work, from, PRECISION);
         for _ in 0..STEPS_DOWN {
             if maximum.per_second == 0.0 {
                 break;

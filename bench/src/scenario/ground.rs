@@ -317,6 +317,17 @@ impl Server {
     pub fn cpu_ns(&self, thread: &str) -> Result<u64> {
         cpu_ns(self.process.id(), thread)
     }
+
+    /// How often threads whose name begins so have slept.
+    ///
+    /// # Errors
+    /// It has ended.
+    pub fn sleeps(&self, thread: &str) -> Result<u64> {
+        sum_of_threads(self.process.id(), thread, "status", |status| {
+            let mut lines = status.lines();
+            lines.find_map(|line| line.strip_prefix("voluntary_ctxt_switches:"))
+        })
+    }
 }
 
 /// The server's DUID, for clients that know it from before.
@@ -350,18 +361,27 @@ pub fn resident(pid: u32) -> Result<u64> {
 /// # Errors
 /// It has ended.
 pub fn cpu_ns(pid: u32, thread: &str) -> Result<u64> {
+    sum_of_threads(pid, thread, "schedstat", |times| {
+        times.split_whitespace().next()
+    })
+}
+
+/// The sum of a number that the kernel tells of each thread in a file.
+fn sum_of_threads(
+    pid: u32,
+    thread: &str,
+    file: &str,
+    number: impl Fn(&str) -> Option<&str>,
+) -> Result<u64> {
     let mut sum = 0;
     for task in fs::read_dir(format!("/proc/{pid}/task"))? {
         let task = task?.path();
         // A thread may end between the two looks.
         let name = fs::read_to_string(task.join("comm")).unwrap_or_default();
         if name.starts_with(thread) {
-            let times = fs::read_to_string(task.join("schedstat")).unwrap_or_default();
-            let ran = times
-                .split_whitespace()
-                .next()
-                .and_then(|ns| ns.parse::<u64>().ok());
-            sum += ran.unwrap_or(0);
+            let text = fs::read_to_string(task.join(file)).unwrap_or_default();
+            let found = number(&text).and_then(|number| number.trim().parse::<u64>().ok());
+            sum += found.unwrap_or(0);
         }
     }
     Ok(sum)
