@@ -41,9 +41,10 @@ pub use lifetime::Lifetimes;
 pub use model::{
     AttributeValue, CLASSES_MAX, Clash, ClashOver, ClassMatch, ClassSet, ClassSpec, KEY_LEN_MAX,
     KeyKind, Link, LinkId, LinkSpec, Membership, Model, ModelBuilder, ModelError, OptionError,
-    OptionValue, OptionValues, Pattern, PoolConfig, PoolId, Relationship, ReservationChanges,
-    ReservationError, ReservationKey, ReservationTable, ReservationTableBuilder, ReservationTerms,
-    ReservedLease, ServedPool, TERMS_MAX, is_configurable,
+    OptionValue, OptionValues, Pattern, PoolConfig, PoolId, RESERVED_MAX, Relationship,
+    ReservationChanges, ReservationError, ReservationKey, ReservationTable,
+    ReservationTableBuilder, ReservationTerms, ReservedLease, ServedPool, TERMS_MAX,
+    is_configurable,
 };
 pub use operator::{Imported, NotImported, end, foreign_owner, import, take_for_import};
 pub use reconfigure::Rkap;

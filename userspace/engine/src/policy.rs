@@ -1,6 +1,6 @@
 //! Which lease an IA gets, and for how long (RFC 9915 §13, §18.3).
 //!
-//! In this order: the lease reserved for the client; those bound to the IA on this link; what the
+//! In this order: the leases reserved for the client; those bound to the IA on this link; what the
 //! client asks for, if it is free; what the IA's hash leads to in the link's pools, one after the
 //! other. A binding on *another* link is left alone when its client turns up here: it runs out by
 //! itself, or is released, and the client that returns to that link meanwhile finds it again.
@@ -14,9 +14,12 @@ use crate::exchange::Context;
 use crate::failover;
 use crate::ingress::Parsed;
 use crate::lifetime::Lifetimes;
-use crate::model::{ClassSet, Link, Membership, PoolId, Reservation, Reserved, ServedPool};
+use crate::model::{
+    ClassSet, Link, Membership, PoolId, RESERVED_MAX, Reservation, Reserved, ServedPool,
+};
 use crate::plan::{Hold, Line, Plan};
 use crate::subscriber::{NO_NUMBER, Place, Subscriber};
+use arrayvec::ArrayVec;
 use lease::{BindingId, BindingRecord, BindingStatus, Lease, Leeway, Prefixes, Role, Shard};
 use wire::{Duid, Ia, IaAddress, IaKey, IaKind, IaPrefix, OptionCode, StatusCode};
 
@@ -121,7 +124,7 @@ impl Policy<'_> {
         let is_asked = |lease: Lease| lease.len == wanted || named(ia).any(|name| name == lease);
         if held().next().is_none()
             || held().any(|record| is_asked(record.lease))
-            || self.reserved(&key, plan).is_some()
+            || self.may_have_reserved(&key, plan)
         {
             return Ok(false);
         }
@@ -204,23 +207,23 @@ impl Policy<'_> {
     /// What the IA has already, or has reserved.
     fn keep(&self, ia: &Ia<'_>, plan: &mut Plan) -> Result<(), DropReason> {
         let key = self.key(ia);
-        let reserved = self.reserved(&key, plan);
-        if let Some(line) = reserved {
-            plan.push(line)?;
+        if !self.context.model.reservations().is_empty() {
+            self.keep_reserved(ia, &key, plan)?;
         }
-        self.keep_if(&key, reserved.as_ref(), plan, is_active)?;
+        let reserved = plan.current().len();
+        self.keep_if(&key, reserved, plan, is_active)?;
         if self.leeway().partnered {
-            self.keep_if(&key, reserved.as_ref(), plan, |record| !is_active(record))?;
+            self.keep_if(&key, reserved, plan, |record| !is_active(record))?;
         }
         Ok(())
     }
 
     /// What the IA has on record: what is active, or what ended and may come back, which it does
-    /// only if there is nothing else of its group.
+    /// only if there is nothing else of its group. `reserved`: how many it has by reservation.
     fn keep_if(
         &self,
         key: &IaKey<'_>,
-        reserved: Option<&Line>,
+        reserved: usize,
         plan: &mut Plan,
         wanted: fn(&BindingRecord<'_>) -> bool,
     ) -> Result<(), DropReason> {
@@ -239,7 +242,7 @@ impl Policy<'_> {
             let is_of_group = |line: &Line| self.group(line) == served.group;
             // What is reserved stands in the place of what the client had from the same group.
             if served.pool.is_reserved(record.lease)
-                || reserved.is_some_and(is_of_group)
+                || plan.current().iter().take(reserved).any(is_of_group)
                 || hold == Hold::Free && plan.current().iter().any(is_of_group)
             {
                 continue;
@@ -372,56 +375,110 @@ impl Policy<'_> {
             .min_by_key(|(rank, _)| *rank)
     }
 
-    /// The lease reserved for the client, if this IA may have it: no other client may hold it
-    /// still, nor another IA of this one, and it must not be in quarantine.
-    fn reserved(&self, key: &IaKey<'_>, plan: &Plan) -> Option<Line> {
-        let model = self.context.model;
-        if key.iaid == NO_NUMBER && self.subscriber.is_some() {
-            return None;
-        }
-        let Reserved {
-            reservation,
-            lifetimes,
-        } = model.reservation(self.link, self.parsed, key.kind)?;
-        let lease = reservation.lease;
-        if plan.has(lease) {
-            return None;
-        }
-        let bound = self.shard.by_lease(lease);
-        let hold = match &bound {
-            None if reservation.is_clear() => self.take_reserved(&reservation)?,
-            Some((id, record)) if record.ia() == *key && reservation.is_only_ours() => {
-                self.hold_of(*id, record)?
+    /// Gives the IA what is reserved for the client, in the order of the configuration: what it has
+    /// of that already, and of what nobody has one lease if there is none yet, or all if it is the
+    /// last IA of its kind in the message.
+    #[inline(never)]
+    fn keep_reserved(
+        &self,
+        ia: &Ia<'_>,
+        key: &IaKey<'_>,
+        plan: &mut Plan,
+    ) -> Result<(), DropReason> {
+        let reserved: ArrayVec<Reserved<'_>, RESERVED_MAX> = self.reserved_for(key).collect();
+        for reserved in &reserved {
+            if let Some(line) = self.held_by_reservation(key, reserved, plan) {
+                plan.push(line)?;
             }
-            _ => return None,
-        };
-        let record = bound.map(|(_, record)| record);
-        let pool = self.pool_with(key.kind, lease).map(|(id, _)| id);
-        Some(Line {
-            lease,
-            lifetimes: self.promise(lifetimes, record.as_ref()),
-            desired_secs: lifetimes.valid_secs,
-            hold,
-            link: Some(reservation.link),
-            pool,
+        }
+        let ias = self.parsed.index.ias.iter();
+        let last = ias.rev().find(|other| other.kind == ia.kind);
+        let takes_all = last.is_none_or(|last| last.iaid == ia.iaid);
+        for reserved in &reserved {
+            if !takes_all && !plan.current().is_empty() {
+                break;
+            }
+            if let Some(line) = self.take_reserved(key, reserved, plan) {
+                plan.push(line)
+                    .inspect_err(|_| line.give_back(self.context.model))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Whether the IA has or could have something that is reserved for the client.
+    fn may_have_reserved(&self, key: &IaKey<'_>, plan: &Plan) -> bool {
+        self.reserved_for(key).any(|reserved| {
+            self.held_by_reservation(key, &reserved, plan).is_some()
+                || self.may_take(&reserved.reservation, plan)
         })
     }
 
-    /// How a reserved lease that nobody holds is given. What clients of several shards may ask for is
-    /// taken at once, and of two partners only one gives it while each may serve without the other.
-    fn take_reserved(&self, reservation: &Reservation<'_>) -> Option<Hold> {
-        let leeway = self.leeway();
-        if !leeway.may_allocate {
+    fn reserved_for(&self, key: &IaKey<'_>) -> impl Iterator<Item = Reserved<'_>> {
+        let is_outside = key.iaid == NO_NUMBER && self.subscriber.is_some();
+        let model = self.context.model;
+        let reserved = (!is_outside).then(|| model.reserved_for(self.link, self.parsed, key.kind));
+        reserved.into_iter().flatten()
+    }
+
+    /// A reserved lease that the IA has, and nobody else any of it.
+    fn held_by_reservation(
+        &self,
+        key: &IaKey<'_>,
+        reserved: &Reserved<'_>,
+        plan: &Plan,
+    ) -> Option<Line> {
+        let reservation = &reserved.reservation;
+        let (id, record) = self.shard.by_lease(reservation.lease)?;
+        let is_kept =
+            record.ia() == *key && reservation.is_only_ours() && !plan.has(reservation.lease);
+        let hold = is_kept.then(|| self.hold_of(id, &record)).flatten()?;
+        Some(self.reserved_line(key, reserved, hold, Some(&record)))
+    }
+
+    /// A reserved lease that nobody has. What clients of several shards may ask for is taken at once.
+    fn take_reserved(&self, key: &IaKey<'_>, reserved: &Reserved<'_>, plan: &Plan) -> Option<Line> {
+        let reservation = &reserved.reservation;
+        if !self.may_take(reservation, plan) {
             return None;
         }
-        if reservation.is_one_shards() {
-            return Some(Hold::Free);
-        }
-        let is_ours = !matches!(leeway.prefixes, Prefixes::Own(Role::Secondary));
-        match self.taking {
-            _ if !is_ours => None,
-            Taking::Look => Some(Hold::Free),
-            Taking::Take => reservation.claim().then_some(Hold::Claimed),
+        let hold = match self.taking {
+            Taking::Take if !reservation.is_one_shards() => {
+                reservation.claim().then_some(Hold::Claimed)?
+            }
+            _ => Hold::Free,
+        };
+        Some(self.reserved_line(key, reserved, hold, None))
+    }
+
+    /// Whether a reserved lease may be given: no other client may hold it still, nor another IA of
+    /// this one, and it must not be in quarantine. Of two partners only one gives what clients of several
+    /// shards may ask for, while each may serve without the other.
+    fn may_take(&self, reservation: &Reservation<'_>, plan: &Plan) -> bool {
+        let leeway = self.leeway();
+        let is_secondarys = matches!(leeway.prefixes, Prefixes::Own(Role::Secondary));
+        leeway.may_allocate
+            && (reservation.is_one_shards() || !is_secondarys)
+            && reservation.is_clear()
+            && !plan.has(reservation.lease)
+            && self.shard.by_lease(reservation.lease).is_none()
+    }
+
+    fn reserved_line(
+        &self,
+        key: &IaKey<'_>,
+        reserved: &Reserved<'_>,
+        hold: Hold,
+        record: Option<&BindingRecord<'_>>,
+    ) -> Line {
+        let lease = reserved.reservation.lease;
+        Line {
+            lease,
+            lifetimes: self.promise(reserved.lifetimes, record),
+            desired_secs: reserved.lifetimes.valid_secs,
+            hold,
+            link: Some(reserved.reservation.link),
+            pool: self.pool_with(key.kind, lease).map(|(id, _)| id),
         }
     }
 

@@ -97,6 +97,7 @@ fn rows() -> Vec<Row> {
         rfc4649_reservation_by_remote_id,
         rfc9915_21_18_reservation_by_interface_id,
         options_of_a_reservation_come_before_all_others,
+        several_reserved_leases_come_in_order_in_one_ia_or_in_several,
     ));
     rows.extend(rows!(b7_prefixes:
         rfc8168_3_2_prefix_length_hint,

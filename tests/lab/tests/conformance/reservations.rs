@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use anyhow::{Context, Result, ensure};
 use lab::message::{Client, Message, code, kind};
 
-use super::bench::{Bench, Layer};
+use super::bench::{Bench, Layer, SERVER_DUID};
 use super::ia::{ias, na, pd};
 
 const VENDOR_CLASS: u16 = 16;
@@ -116,6 +116,44 @@ pub fn options_of_a_reservation_come_before_all_others(bench: &Bench) -> Result<
         ensure!(got == (0x56, Some(b"tftp://r".to_vec())), "{got:?}");
         let got = told(&elsewhere, message)?;
         ensure!(got == (0x55, None), "elsewhere: {got:?}");
+    }
+    Ok(())
+}
+
+/// All in the only IA of their kind, or one in each of two.
+pub fn several_reserved_leases_come_in_order_in_one_ia_or_in_several(bench: &Bench) -> Result<()> {
+    let layer = Layer::on(FAR)?.with(SUBSCRIBER_ID, b"several");
+    let addresses: [Ipv6Addr; 2] = ["2001:db8:2::b2".parse()?, "2001:db8:2::b1".parse()?];
+    let prefixes: [Ipv6Addr; 2] = ["2001:db8:b200::".parse()?, "2001:db8:b100::".parse()?];
+    let client = bench.client();
+    let given = |kind: u8, asked: Vec<(u16, Vec<u8>)>| -> Result<Vec<Vec<Ipv6Addr>>> {
+        let mut message = client.message(kind, asked);
+        if kind != kind::SOLICIT {
+            message
+                .options
+                .push((code::SERVER_ID, SERVER_DUID.to_vec()));
+        }
+        let answer = bench.relayed(std::slice::from_ref(&layer), &message)?.1;
+        let ias = ias(&answer)?.into_iter();
+        let leases = ias.map(|ia| ia.leases.iter().map(|lease| lease.address).collect());
+        Ok(leases.collect())
+    };
+    let one_each = || vec![na(1, &[]), pd(2, &[])];
+    let all = [addresses.to_vec(), prefixes.to_vec()];
+    let two_each = || vec![na(1, &[]), na(2, &[]), pd(3, &[]), pd(4, &[])];
+    let apart = [
+        &addresses[..1],
+        &addresses[1..],
+        &prefixes[..1],
+        &prefixes[1..],
+    ];
+    let got = given(kind::SOLICIT, one_each())?;
+    ensure!(got == all, "in one IA of a kind: {got:?}");
+    let got = given(kind::SOLICIT, two_each())?;
+    ensure!(got == apart, "in two IAs of a kind: {got:?}");
+    for kind in [kind::REQUEST, kind::RENEW] {
+        let got = given(kind, two_each())?;
+        ensure!(got == apart, "bound in two IAs of a kind: {got:?}");
     }
     Ok(())
 }

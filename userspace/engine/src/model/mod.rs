@@ -22,8 +22,9 @@ pub use self::options::{OptionError, OptionValue, OptionValues, is_configurable}
 use self::prefix_table::{PrefixTable, covers};
 pub(crate) use self::reservation::Reservation;
 pub use self::reservation::{
-    Clash, ClashOver, KEY_LEN_MAX, KeyKind, ReservationChanges, ReservationError, ReservationKey,
-    ReservationTable, ReservationTableBuilder, ReservationTerms, ReservedLease, TERMS_MAX,
+    Clash, ClashOver, KEY_LEN_MAX, KeyKind, RESERVED_MAX, ReservationChanges, ReservationError,
+    ReservationKey, ReservationTable, ReservationTableBuilder, ReservationTerms, ReservedLease,
+    TERMS_MAX,
 };
 use self::reservation::{OnLink, Reservations, span};
 use crate::ingress::{InterfaceId, Parsed};
@@ -309,7 +310,7 @@ impl Model {
         &self.pools[id.0 as usize]
     }
 
-    /// What is reserved for the client of a message on this link or another one of its shared network.
+    /// The first that is reserved for the client of a message on this link or another one of its shared network.
     #[inline]
     pub(crate) fn reservation(
         &self,
@@ -326,6 +327,23 @@ impl Model {
             Some(Reserved {
                 reservation,
                 lifetimes: reservation.lifetimes.unwrap_or(link.lifetimes),
+            })
+        })
+    }
+
+    /// All that is reserved for it by the same identity, in the order of the configuration.
+    pub(crate) fn reserved_for(
+        &self,
+        link: &Link,
+        parsed: &Parsed<'_>,
+        kind: IaKind,
+    ) -> impl Iterator<Item = Reserved<'_>> {
+        let first = self.reservation(link, parsed, kind);
+        core::iter::successors(first, |before| {
+            let reservation = self.reservations.next(&before.reservation)?;
+            Some(Reserved {
+                reservation,
+                ..*before
             })
         })
     }
@@ -356,8 +374,8 @@ impl Model {
                 .iter()
                 .any(|id| self.pool(*id).pool.contains(lease))
             || self
-                .reservation(link, parsed, kind)
-                .is_some_and(|reserved| reserved.reservation.lease == lease)
+                .reserved_for(link, parsed, kind)
+                .any(|reserved| reserved.reservation.lease == lease)
     }
 }
 

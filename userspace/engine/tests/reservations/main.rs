@@ -17,6 +17,7 @@ use wire::{Message, MessageIndex, OptionCode, SHARDS, ShardId};
 
 mod lines;
 mod options;
+mod several;
 
 const SERVER: [u8; 4] = [0, 3, 0, 1];
 const SOLICIT: u8 = 1;

@@ -132,8 +132,8 @@ pub struct PrefixPool {
 pub struct Reservation {
     pub place: Place,
     pub key: Keys,
-    pub address: Maybe<Ipv6Addr>,
-    pub prefix: Maybe<Prefix>,
+    pub addresses: Vec<Placed<Ipv6Addr>>,
+    pub prefixes: Vec<Placed<Prefix>>,
     /// Neither address nor prefix is there, not even one at fault.
     pub is_empty: bool,
     pub lifetimes: Lifetimes,
@@ -260,9 +260,10 @@ impl Link {
             reservations: t.tables("reservation", |t| Reservation {
                 place: t.place().clone(),
                 key: keys(t),
-                address: t.get("address"),
-                prefix: t.get("prefix"),
-                is_empty: !t.has("address") && !t.has("prefix"),
+                addresses: t.one_or_more("address"),
+                prefixes: t.one_or_more("prefix"),
+                is_empty: (["address", "prefix"].into_iter())
+                    .all(|key| !t.has(key) || t.is_empty_list(key)),
                 lifetimes: t.table("lifetimes", Lifetimes::read),
                 options: t.table("options", options::read),
             }),

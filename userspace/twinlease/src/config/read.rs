@@ -109,6 +109,15 @@ impl<'d> Reader<'d, '_> {
         })
     }
 
+    /// The values of `key`, which is one value or a list of them, without those at fault.
+    pub fn one_or_more<T: FromToml>(&mut self, key: &'static str) -> Vec<Placed<T>> {
+        let found = self.find(key);
+        match found.is_some_and(|(_, value)| matches!(value.get_ref(), DeValue::Array(_))) {
+            true => self.list(key).map(|list| list.value).unwrap_or_default(),
+            false => self.get(key).into_iter().collect(),
+        }
+    }
+
     /// Whether `key` is there with a list of nothing.
     pub fn is_empty_list(&mut self, key: &'static str) -> bool {
         let found = self.find(key);

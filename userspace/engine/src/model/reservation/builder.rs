@@ -2,7 +2,10 @@
 
 use super::key::ReservationKey;
 use super::span;
-use super::table::{Entry, NO_TERMS, ReservationTable, ReservationTerms, ReservedLink, Terms};
+use super::table::{
+    Entry, NO_TERMS, Place, RESERVED_MAX, ReservationTable, ReservationTerms, ReservedLink, Terms,
+    ia_of,
+};
 use crate::model::builder::link_key;
 use crate::model::options::OptionError;
 use hashbrown::HashTable;
@@ -46,6 +49,9 @@ pub enum ReservationError {
     /// More leases or octets of keys than a table can hold.
     #[error("there are too many reservations")]
     TooMany,
+    /// More addresses or prefixes than [`RESERVED_MAX`].
+    #[error("one reservation keeps at most {RESERVED_MAX} addresses and {RESERVED_MAX} prefixes")]
+    TooManyOfOne,
     /// More than [`TERMS_MAX`] combinations.
     #[error("there are more than {TERMS_MAX} combinations of lifetimes and options")]
     TooManyTerms,
@@ -80,7 +86,8 @@ impl ReservationTable {
 
 impl ReservationTableBuilder {
     /// Reserves an address or a prefix on the link of this name. `source` says in the caller's words
-    /// where that was configured, for a [`Clash`].
+    /// where that was configured, for a [`Clash`]: what is pushed next to each other from one source, on one
+    /// link and for one key is one reservation, whose addresses and whose prefixes keep their order.
     ///
     /// # Errors
     /// [`ReservationError`].
@@ -101,17 +108,33 @@ impl ReservationTableBuilder {
         if self.entries.len() >= ENTRIES_MAX {
             return Err(ReservationError::TooMany);
         }
-        let entry = Entry {
+        let mut entry = Entry {
             addr: lease.addr,
             len: lease.len,
             source,
-            kind: key.kind(),
+            place: Place::new(key.kind(), 0).ok_or(ReservationError::TooManyOfOne)?,
             key_at: self.key(key)?,
             link: self.link(link),
             terms: self.terms(terms)?,
         };
+        if let Some(before) = self.before_in_reservation(&entry) {
+            let rank = usize::from(before.place.rank()) + 1;
+            entry.place = Place::new(key.kind(), rank).ok_or(ReservationError::TooManyOfOne)?;
+            before.place.say_more();
+        }
         self.entries.push(entry);
         Ok(())
+    }
+
+    /// The address or prefix that was pushed before this one for the same reservation.
+    fn before_in_reservation(&mut self, entry: &Entry) -> Option<&mut Entry> {
+        let place = |entry: &Entry| (entry.source, entry.link, entry.key_at, entry.place.kind());
+        let ia = ia_of(entry.len);
+        let mut pushed = self.entries.iter_mut().rev();
+        pushed
+            .by_ref()
+            .take_while(|before| place(before) == place(entry))
+            .find(|before| ia_of(before.len) == ia)
     }
 
     /// How many leases were pushed.
@@ -158,8 +181,8 @@ impl ReservationTableBuilder {
                 && clashes.len() < clashes_max
             {
                 let [one, other] = [at, other].map(|at| &table.entries[at as usize]);
-                // The same lease twice is one fault, not two.
-                if one.lease() != other.lease() {
+                // The same lease twice is one fault, not two; two reservations are one as well.
+                if one.lease() != other.lease() && one.place.rank() == 0 {
                     clashes.push(clash(ClashOver::Key, other, one));
                 }
             }

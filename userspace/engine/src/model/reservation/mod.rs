@@ -15,7 +15,9 @@ mod tests;
 pub use self::builder::{Clash, ClashOver, ReservationError, ReservationTableBuilder, TERMS_MAX};
 pub use self::key::{KEY_LEN_MAX, KeyKind, ReservationKey};
 pub(crate) use self::table::OnLink;
-pub use self::table::{ReservationChanges, ReservationTable, ReservationTerms, ReservedLease};
+pub use self::table::{
+    RESERVED_MAX, ReservationChanges, ReservationTable, ReservationTerms, ReservedLease,
+};
 use super::options::EncodedOptions;
 use crate::identity::RemoteId;
 use crate::ingress::Parsed;
@@ -38,6 +40,8 @@ pub(crate) struct Reservation<'m> {
     /// The options that it says besides classes, pools and link.
     pub(crate) options: Option<&'m EncodedOptions>,
     key: ReservationKey<'m>,
+    /// Where it stands in the table.
+    at: u32,
     is_one_shards: bool,
     holders: &'m AtomicU32,
 }
@@ -120,8 +124,8 @@ impl Reservations {
         self.table.has_options
     }
 
-    /// What is reserved on a link for the client of a message: the first of its identities that has
-    /// something reserved counts, in the order of [`KeyKind::ALL`].
+    /// The first that is reserved on a link for the client of a message: by the first of its identities that has
+    /// something reserved, in the order of [`KeyKind::ALL`].
     pub(crate) fn find(
         &self,
         on: OnLink,
@@ -148,6 +152,11 @@ impl Reservations {
             self.table.find(on, key, ia)
         });
         found.map(|at| self.at(at))
+    }
+
+    /// What the same reservation keeps after that one.
+    pub(crate) fn next(&self, reservation: &Reservation<'_>) -> Option<Reservation<'_>> {
+        self.table.next(reservation.at).map(|at| self.at(at))
     }
 
     /// How many are not clear.
@@ -196,7 +205,7 @@ impl Reservations {
     fn at(&self, at: u32) -> Reservation<'_> {
         let entry = &self.table.entries[at as usize];
         let link = self.table.link_key(entry);
-        let is_by_duid = entry.kind == KeyKind::Duid;
+        let is_by_duid = entry.place.kind() == KeyKind::Duid;
         let terms = self.table.terms(entry);
         Reservation {
             lease: entry.lease(),
@@ -205,6 +214,7 @@ impl Reservations {
             lifetimes: terms.and_then(|terms| terms.said.lifetimes),
             options: terms.and_then(|terms| terms.options.as_ref()),
             key: self.table.key(entry),
+            at,
             holders: &self.holders[at as usize],
         }
     }

@@ -27,7 +27,7 @@ pub struct ReservationTable {
     pub(super) terms: Vec<Terms>,
     /// Whether any of them says something of options.
     pub(super) has_options: bool,
-    /// Positions in `entries` by link, key and kind of lease.
+    /// Positions in `entries` by link, key, kind of lease and rank.
     pub(super) index: HashTable<u32>,
 }
 
@@ -43,7 +43,42 @@ pub(super) struct Entry {
     /// Position of its terms, or [`NO_TERMS`].
     pub(super) terms: u16,
     pub(super) len: u8,
-    pub(super) kind: KeyKind,
+    pub(super) place: Place,
+}
+
+/// Most addresses, and most prefixes, that one reservation keeps.
+pub const RESERVED_MAX: usize = 1 << Place::RANK_BITS;
+
+/// The kind of an entry's key, its rank among the addresses or among the prefixes of its reservation,
+/// and whether there is one after it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Place(u8);
+
+impl Place {
+    const KIND_BITS: u32 = 3;
+    const RANK_BITS: u32 = 3;
+    const MORE: u8 = 1 << 7;
+
+    /// `None`: more than [`RESERVED_MAX`].
+    pub(super) fn new(kind: KeyKind, rank: usize) -> Option<Self> {
+        (rank < RESERVED_MAX).then_some(Self((rank as u8) << Self::KIND_BITS | kind as u8))
+    }
+
+    pub(super) fn kind(self) -> KeyKind {
+        KeyKind::ALL[usize::from(self.0 & ((1 << Self::KIND_BITS) - 1))]
+    }
+
+    pub(super) fn rank(self) -> u8 {
+        (self.0 & !Self::MORE) >> Self::KIND_BITS
+    }
+
+    fn has_more(self) -> bool {
+        self.0 & Self::MORE != 0
+    }
+
+    pub(super) fn say_more(&mut self) {
+        self.0 |= Self::MORE;
+    }
 }
 
 /// The link's are meant.
@@ -104,6 +139,8 @@ pub struct ReservedLease<'t> {
     pub key: ReservationKey<'t>,
     /// The address or delegated prefix.
     pub lease: Lease,
+    /// How many addresses, or prefixes, of the same reservation stand before it.
+    pub rank: u8,
     /// What it says besides.
     pub terms: &'t ReservationTerms,
 }
@@ -115,7 +152,8 @@ pub struct ReservationChanges {
     pub added: usize,
     /// Leases that are reserved no more.
     pub removed: usize,
-    /// Leases that are reserved by another key, or with other lifetimes or options.
+    /// Leases that are reserved by another key or in another place, or with other lifetimes or
+    /// options.
     pub changed: usize,
 }
 
@@ -215,9 +253,22 @@ impl ReservationTable {
             .map(|at| self.entries[at as usize].lease())
     }
 
-    /// What is reserved there for this key.
+    /// The first that is reserved there for this key.
     pub(super) fn find(&self, on: OnLink, key: ReservationKey<'_>, ia: IaKind) -> Option<u32> {
-        let wanted = (on.link, key, ia);
+        self.position((on.link, key, ia, 0))
+    }
+
+    /// The one of the same reservation that comes after the one at this position.
+    pub(super) fn next(&self, at: u32) -> Option<u32> {
+        let entry = &self.entries[at as usize];
+        if !entry.place.has_more() {
+            return None;
+        }
+        let (link, key, ia, rank) = sought(&self.keys, entry);
+        self.position((link, key, ia, rank + 1))
+    }
+
+    fn position(&self, wanted: Sought<'_>) -> Option<u32> {
         let is_it = |at: &u32| sought(&self.keys, &self.entries[*at as usize]) == wanted;
         self.index.find(hash(wanted), is_it).copied()
     }
@@ -260,6 +311,7 @@ impl ReservationTable {
             link: &self.links[entry.link as usize].name,
             key: self.key(entry),
             lease: entry.lease(),
+            rank: entry.place.rank(),
             terms: (self.terms(entry)).map_or(&NOTHING_SAID, |terms| &terms.said),
         }
     }
@@ -279,21 +331,23 @@ impl ReservationTable {
             hash_table::Entry::Vacant(place) => place.insert(at),
         };
         let entry = &self.entries[at as usize];
-        self.links[entry.link as usize].kinds.add(entry.kind);
+        self.links[entry.link as usize]
+            .kinds
+            .add(entry.place.kind());
         None
     }
 }
 
 static NOTHING_SAID: ReservationTerms = ReservationTerms::NONE;
 
-/// What a reservation is found by: link, key and kind of lease.
-type Sought<'k> = (u32, ReservationKey<'k>, IaKind);
+/// What a reserved lease is found by: link, key, kind of lease and rank.
+type Sought<'k> = (u32, ReservationKey<'k>, IaKind, u8);
 
 /// The keys of a table are the operator's: nobody outside can drive it into one chain.
-fn hash((link, key, ia): Sought<'_>) -> u64 {
+fn hash((link, key, ia, rank): Sought<'_>) -> u64 {
     let mut hasher = FixedState::default().build_hasher();
     hasher.write_u32(link);
-    hasher.write_u16((key.kind() as u16) << 8 | ia as u16);
+    hasher.write_u32(u32::from_be_bytes([0, rank, key.kind() as u8, ia as u8]));
     if let Some(enterprise) = key.enterprise() {
         hasher.write_u32(enterprise);
     }
@@ -302,10 +356,11 @@ fn hash((link, key, ia): Sought<'_>) -> u64 {
 }
 
 fn sought<'k>(keys: &'k [u8], entry: &Entry) -> Sought<'k> {
-    (entry.link, key_of(keys, entry), ia_of(entry.len))
+    let (key, ia) = (key_of(keys, entry), ia_of(entry.len));
+    (entry.link, key, ia, entry.place.rank())
 }
 
-fn ia_of(len: u8) -> IaKind {
+pub(super) fn ia_of(len: u8) -> IaKind {
     match len {
         128 => IaKind::Na,
         _ => IaKind::Pd,
@@ -316,5 +371,5 @@ fn ia_of(len: u8) -> IaKind {
 fn key_of<'k>(keys: &'k [u8], entry: &Entry) -> ReservationKey<'k> {
     let at = entry.key_at as usize;
     let octets = &keys[at + 1..][..usize::from(keys[at])];
-    ReservationKey::stored(entry.kind, octets)
+    ReservationKey::stored(entry.place.kind(), octets)
 }

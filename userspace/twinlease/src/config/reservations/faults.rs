@@ -1,6 +1,7 @@
 //! What is wrong with reservations, in the config or in the file of their own.
 
-use super::{field_of, file};
+use super::{Field, file};
+use crate::config::build;
 use crate::config::fault::{Findings, Located, Place, Severity};
 use lease::Lease;
 
@@ -49,10 +50,28 @@ impl<'f> Faults<'f> {
     pub fn fault(&mut self, source: Source, key: &str, problem: String, remedy: &str) {
         match source {
             Source::Table(number) => {
-                let place = self.table_place(number, key).clone();
-                self.findings.fault(&place, problem, remedy);
+                let (_, table) = self.tables[number as usize];
+                self.findings.fault(&table.place, problem, remedy);
             }
             Source::Line(line) => self.fault_at(line as usize, 1, key, problem, remedy),
+        }
+    }
+
+    /// A fault of one of the leases of the reservation.
+    pub fn fault_of(
+        &mut self,
+        source: Source,
+        field: Field,
+        lease: Lease,
+        problem: String,
+        remedy: &str,
+    ) {
+        match source {
+            Source::Table(number) => {
+                let place = self.table_place(number, field, lease).clone();
+                self.findings.fault(&place, problem, remedy);
+            }
+            Source::Line(_) => self.fault(source, field.as_str(), problem, remedy),
         }
     }
 
@@ -116,7 +135,10 @@ impl<'f> Faults<'f> {
     /// The source of a lease in words.
     pub fn place(&self, number: u32, lease: Lease) -> String {
         match self.source(number) {
-            Source::Table(number) => self.table_place(number, field_of(lease)).key.clone(),
+            Source::Table(number) => self
+                .table_place(number, Field::of(lease), lease)
+                .key
+                .clone(),
             Source::Line(line) => format!("line {line}"),
         }
     }
@@ -139,12 +161,20 @@ impl<'f> Faults<'f> {
         lines
     }
 
-    fn table_place(&self, number: u32, key: &str) -> &Place {
+    /// Where a lease stands; of one that is there twice, where it does the second time.
+    fn table_place(&self, number: u32, field: Field, lease: Lease) -> &Place {
         let (_, table) = self.tables[number as usize];
-        let place = match key {
-            "address" => table.address.as_ref().map(|address| &address.place),
-            "prefix" => table.prefix.as_ref().map(|prefix| &prefix.place),
-            _ => None,
+        let place = match field {
+            Field::Address => {
+                let mut addresses = table.addresses.iter().rev();
+                let found = addresses.find(|placed| placed.value.to_bits() == lease.addr);
+                found.map(|placed| &placed.place)
+            }
+            Field::Prefix => {
+                let mut prefixes = table.prefixes.iter().rev();
+                let found = prefixes.find(|placed| build::lease(placed.value) == lease);
+                found.map(|placed| &placed.place)
+            }
         };
         place.unwrap_or(&table.place)
     }

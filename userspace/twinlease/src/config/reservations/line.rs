@@ -8,8 +8,10 @@ use crate::config::value::{
     Identity, Secs, Wrong, parse_address, parse_duration, parse_octets, parse_prefix,
 };
 use engine::OptionValues;
-use serde::Deserialize;
+use serde::de::{SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
 use std::collections::HashMap;
+use std::fmt;
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::Path;
@@ -38,10 +40,44 @@ struct Line {
     enterprise_number: Option<u32>,
     interface_id: Option<String>,
     subscriber_id: Option<String>,
-    address: Option<String>,
-    prefix: Option<String>,
+    #[serde(default)]
+    address: OneOrMore,
+    #[serde(default)]
+    prefix: OneOrMore,
     lifetimes: Option<LineLifetimes>,
     options: Option<serde_json::Map<String, serde_json::Value>>,
+}
+
+/// A text, or a list of them; nothing where the key is not.
+#[derive(Debug, Default)]
+struct OneOrMore(Vec<String>);
+
+impl<'de> Deserialize<'de> for OneOrMore {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Texts;
+
+        impl<'de> Visitor<'de> for Texts {
+            type Value = OneOrMore;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a string or a list of strings")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<OneOrMore, E> {
+                Ok(OneOrMore(vec![text.to_owned()]))
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<OneOrMore, A::Error> {
+                let mut texts = Vec::new();
+                while let Some(text) = list.next_element()? {
+                    texts.push(text);
+                }
+                Ok(OneOrMore(texts))
+            }
+        }
+
+        deserializer.deserialize_any(Texts)
+    }
 }
 
 #[derive(Debug, Deserialize)]
@@ -122,7 +158,7 @@ impl Gatherer<'_, '_> {
             let remedy = "name one of the config's links";
             return self.faults.fault(source, "link", problem, remedy);
         };
-        if line.address.is_none() && line.prefix.is_none() {
+        if line.address.0.is_empty() && line.prefix.0.is_empty() {
             let problem = "reserves nothing".into();
             self.faults
                 .fault(source, "", problem, "add \"address\" or \"prefix\"");
@@ -130,8 +166,8 @@ impl Gatherer<'_, '_> {
         let keys = self.line_keys(source, line);
         let lifetimes = line.lifetimes.as_ref();
         let lifetimes = lifetimes.map(|lifetimes| self.line_lifetimes(source, link, lifetimes));
-        let address = self.value(source, "address", line.address.as_deref(), parse_address);
-        let prefix = self.value(source, "prefix", line.prefix.as_deref(), parse_prefix);
+        let addresses = self.values(source, "address", &line.address, parse_address);
+        let prefixes = self.values(source, "prefix", &line.prefix, parse_prefix);
         let options = match &line.options {
             Some(options) => self.line_options(number, options),
             None => OptionValues::NONE,
@@ -142,8 +178,8 @@ impl Gatherer<'_, '_> {
                 &Wanted {
                     link,
                     key,
-                    address,
-                    prefix,
+                    addresses,
+                    prefixes,
                     terms: terms(lifetimes, options),
                 },
             );
@@ -198,6 +234,20 @@ impl Gatherer<'_, '_> {
             self.faults.fault(source, "lifetimes", problem, remedy);
         }
         lifetimes
+    }
+
+    /// Those at fault are left out.
+    fn values<T>(
+        &mut self,
+        source: Source,
+        field: &str,
+        texts: &OneOrMore,
+        parse: impl Fn(&str) -> Result<T, Wrong>,
+    ) -> Vec<T> {
+        let values = texts.0.iter();
+        values
+            .filter_map(|text| self.value(source, field, Some(text), &parse))
+            .collect()
     }
 
     fn value<T>(

@@ -48,8 +48,8 @@ pub struct Links<'f> {
 struct Wanted<'w> {
     link: usize,
     key: ReservationKey<'w>,
-    address: Option<Ipv6Addr>,
-    prefix: Option<Prefix>,
+    addresses: Vec<Ipv6Addr>,
+    prefixes: Vec<Prefix>,
     terms: ReservationTerms,
 }
 
@@ -111,8 +111,8 @@ impl Gatherer<'_, '_> {
             &Wanted {
                 link,
                 key,
-                address: table.address.as_ref().map(|address| address.value),
-                prefix: table.prefix.as_ref().map(|prefix| prefix.value),
+                addresses: table.addresses.iter().map(|placed| placed.value).collect(),
+                prefixes: table.prefixes.iter().map(|placed| placed.value).collect(),
                 terms: terms(is_own.then_some(resolved), table.options.clone()),
             },
         );
@@ -169,27 +169,30 @@ impl Gatherer<'_, '_> {
 
     /// Checks each lease and reserves it.
     fn take(&mut self, source: Source, wanted: &Wanted<'_>) {
-        if let Some(address) = wanted.address {
+        for address in &wanted.addresses {
             let lease = Prefix {
                 first: address.to_bits(),
                 len: 128,
             };
-            self.reserve(source, "address", wanted, lease);
+            self.reserve(source, Field::Address, wanted, lease);
         }
-        if let Some(prefix) = wanted.prefix {
+        for prefix in &wanted.prefixes {
             if (1..=127).contains(&prefix.len) {
-                self.reserve(source, "prefix", wanted, prefix);
+                self.reserve(source, Field::Prefix, wanted, *prefix);
             } else {
                 let problem = format!("a /{} cannot be delegated", prefix.len);
                 let remedy = "write a length from 1 to 127, or address = … for one address";
-                self.faults.fault(source, "prefix", problem, remedy);
+                let lease = build::lease(*prefix);
+                self.faults
+                    .fault_of(source, Field::Prefix, lease, problem, remedy);
             }
         }
     }
 
-    fn reserve(&mut self, source: Source, field: &str, wanted: &Wanted<'_>, lease: Prefix) {
+    fn reserve(&mut self, source: Source, field: Field, wanted: &Wanted<'_>, lease: Prefix) {
         if let Some((problem, remedy)) = self.links.forbid(wanted.link, lease) {
-            self.faults.fault(source, field, problem, remedy);
+            let lease = build::lease(lease);
+            self.faults.fault_of(source, field, lease, problem, remedy);
             return;
         }
         let pushed = self.table.push(
@@ -208,9 +211,12 @@ impl Gatherer<'_, '_> {
                         "give more of them the same; what many share belongs in a class, a pool or the link"
                     }
                     ReservationError::Option(_) => "correct or remove it in the options",
+                    ReservationError::TooManyOfOne => "a client with more needs a pool of its own",
                     _ => "reserve less, or by shorter keys",
                 };
-                self.faults.fault(source, field, error.to_string(), remedy);
+                let lease = build::lease(lease);
+                self.faults
+                    .fault_of(source, field, lease, error.to_string(), remedy);
             }
         }
     }
@@ -233,11 +239,11 @@ impl Gatherer<'_, '_> {
                         ),
                         ClashOver::Key => (
                             format!("this client already has {by} on this link"),
-                            "reserve one address and one prefix for a client",
+                            "list all addresses and all prefixes of a client in one reservation",
                         ),
                     };
-                    let field = field_of(taken);
-                    faults.fault(faults.source(second), field, problem, remedy);
+                    let (source, field) = (faults.source(second), Field::of(taken));
+                    faults.fault_of(source, field, taken, problem, remedy);
                 }
                 Arc::default()
             }
@@ -310,10 +316,26 @@ fn terms(lifetimes: Option<Lifetimes>, options: OptionValues) -> ReservationTerm
     }
 }
 
-fn field_of(lease: Lease) -> &'static str {
-    match lease.len {
-        128 => "address",
-        _ => "prefix",
+/// The key under which a lease is reserved.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Field {
+    Address,
+    Prefix,
+}
+
+impl Field {
+    fn of(lease: Lease) -> Self {
+        match lease.len {
+            128 => Self::Address,
+            _ => Self::Prefix,
+        }
+    }
+
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::Address => "address",
+            Self::Prefix => "prefix",
+        }
     }
 }
 

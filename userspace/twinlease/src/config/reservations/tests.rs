@@ -113,6 +113,7 @@ fn every_key_reads_the_same_in_the_config_and_in_the_file() {
             link: "a",
             key,
             lease: lease("2001:db8:a::1001", 128),
+            rank: 0,
             terms: &ReservationTerms::NONE,
         };
         for config in [taken(&table(&toml), ""), taken("", &line)] {
@@ -148,6 +149,73 @@ fn a_line_reserves_an_address_and_a_prefix_with_lifetimes_of_their_own() {
             ("a", lease("2001:db8:7000::", 48), lifetimes),
         ]
     );
+}
+
+#[test]
+fn lists_of_leases_read_the_same_in_the_config_and_in_the_file() {
+    let toml = "[[link.reservation]]\nsubscriber-id = \"s\"\n\
+                address = [\"2001:db8:a::1009\", \"2001:db8:a::1002\"]\n\
+                prefix = [\"2001:db8:7000::/48\"]\n";
+    let line = r#"{"link":"a","subscriber-id":"s","address":["2001:db8:a::1009","2001:db8:a::1002"],
+        "prefix":["2001:db8:7000::/48"]}"#;
+    for config in [taken(toml, ""), taken("", &line.replace('\n', ""))] {
+        let found: Vec<_> = config.reservations.iter().collect();
+        let found: Vec<_> = found.iter().map(|r| (r.lease, r.rank)).collect();
+        let expected = [
+            (lease("2001:db8:a::1002", 128), 1),
+            (lease("2001:db8:a::1009", 128), 0),
+            (lease("2001:db8:7000::", 48), 0),
+        ];
+        assert_eq!(found, expected);
+    }
+    let swapped = taken(
+        &toml.replace("1009\", \"2001:db8:a::1002", "1002\", \"2001:db8:a::1009"),
+        "",
+    );
+    assert_ne!(*swapped.reservations, *taken(toml, "").reservations);
+}
+
+#[test]
+fn of_a_list_the_item_at_fault_is_told() {
+    let tables = "[[link.reservation]]\nsubscriber-id = \"s\"\n\
+                  address = [\"2001:db8:a::1009\", \"2001:db8:b::2\", \"x\"]\n\
+                  [[link.reservation]]\nsubscriber-id = \"t\"\naddress = []\n\
+                  [[link.reservation]]\nsubscriber-id = \"u\"\naddress = \"2001:db8:a::1010\"\n\
+                  prefix = [\"2001:db8:7000::/48\", \"2001:db8:7001::/128\"]\n";
+    let expected = [
+        "t.toml:13:32: error: link[0].reservation[0].address[1]: lies in pool 2001:db8:b::/64",
+        "t.toml:13:49: error: link[0].reservation[0].address[2]: \"x\" is not an IPv6 address",
+        "t.toml:14:1: error: link[0].reservation[1]: reserves nothing; add address = … or prefix",
+        "t.toml:20:33: error: link[0].reservation[2].prefix[1]: a /128 cannot be delegated;",
+    ];
+    let found = told(tables, "");
+    for (told, expected) in found.iter().zip(expected) {
+        assert!(told.starts_with(expected), "{told}\nnot\n{expected}");
+    }
+    assert_eq!(found.len(), expected.len(), "{found:#?}");
+    let twice = "[[link.reservation]]\nsubscriber-id = \"s\"\n\
+                 address = [\"2001:db8:a::1009\", \"2001:db8:a::1009\"]\n";
+    assert_eq!(
+        told(twice, ""),
+        [
+            "t.toml:13:32: error: link[0].reservation[0].address[1]: 2001:db8:a::1009 is already \
+             reserved by link[0].reservation[0].address[1]; reserve a lease for one client only"
+        ]
+    );
+    let many: Vec<_> = (0..9).map(|n| format!("\"2001:db8:a::100{n}\"")).collect();
+    let line = format!(
+        r#"{{"link":"a","duid":"000301","address":[{}]}}"#,
+        many.join(",")
+    );
+    assert_eq!(
+        told("", &line),
+        [
+            "F:1:1: error: address: one reservation keeps at most 8 addresses and 8 prefixes; a client \
+             with more needs a pool of its own"
+        ]
+    );
+    let line = r#"{"link":"a","duid":"000301","address":[1]}"#;
+    assert!(told("", line)[0].contains("invalid type: integer `1`, expected a string"));
 }
 
 #[test]
@@ -295,7 +363,7 @@ fn faults_of_the_file_are_told_with_line_and_remedy() {
         "F:6:1: error: reserves nothing; add \"address\" or \"prefix\"",
         "F:7:49: error: not a reservation in JSON: unknown field `remote`, expected one of `link`,",
         "F:8:1: error: address: 2001:db8:a::1001 is already reserved by line 1; reserve a lease",
-        "F:9:1: error: address: this client already has line 1 on this link; reserve one address",
+        "F:9:1: error: address: this client already has line 1 on this link; list all addresses",
         "F:10:1: error: address: \"2001:db8:a::1x\" is not an IPv6 address; write",
         "F:11:1: error: lifetimes: a preferred lifetime of 3d and a valid one of 1d cannot be;",
         "F:12:1: error: remote-id: is keyed by duid and by remote-id; keep one of them",
@@ -327,7 +395,7 @@ fn what_the_config_reserves_already_is_the_fault_of_the_file() {
         ),
         [
             "F:1:1: error: address: this client already has link[0].reservation[0].address on this \
-          link; reserve one address and one prefix for a client"
+          link; list all addresses and all prefixes of a client in one reservation"
         ]
     );
 }
