@@ -53,6 +53,48 @@ fn bind(probe: &Probe, client: &Client) -> Result<Vec<Granted>> {
     Ok(granted)
 }
 
+/// By `leases list` and `why`, and read as text; no other line is shown.
+fn a_line_is_found_by_its_name(
+    server: &Server,
+    client: &Client,
+    had: &[(std::net::Ipv6Addr, u8)],
+    others: &[(std::net::Ipv6Addr, u8)],
+) -> Result<()> {
+    let line = ["--remote-id", "olt-7 slot 3 port 0"];
+    let list = server.operate(&[&["leases", "list"], &line[..]].concat())?;
+    for (address, _) in had {
+        ensure!(
+            list.contains(&address.to_string()),
+            "{address} is not in: {list}"
+        );
+    }
+    ensure!(list.lines().count() == 1 + had.len(), "{list}");
+    let readable = "remote-id \"olt-7 slot 3 port 0\" of enterprise 3561";
+    let show = server.operate(&["leases", "show", &had[0].0.to_string()])?;
+    ensure!(show.contains(readable), "{show}");
+    let why = server.operate(&[&["why"], &line[..]].concat())?;
+    let duid: Vec<String> = client
+        .duid
+        .iter()
+        .map(|octet| format!("{octet:02x}"))
+        .collect();
+    for word in [
+        &duid.join(":"),
+        &format!("leases   of {readable}"),
+        "SOLICIT",
+    ] {
+        ensure!(why.contains(word), "{word} is not in: {why}");
+    }
+    let (other, _) = others[0];
+    ensure!(!why.contains(&other.to_string()), "another line's: {why}");
+    let nobody = server.operate(&["why", "--subscriber-id", "olt-7 slot 3 port 0"])?;
+    ensure!(nobody.contains("nothing is remembered"), "{nobody}");
+    let hex = format!("0x{}", "6f6c742d3720736c6f74203320706f72742030");
+    let same = server.operate(&["leases", "list", "--remote-id", &hex])?;
+    ensure!(same == list, "{same}");
+    Ok(())
+}
+
 fn places(granted: &[Granted]) -> Vec<(std::net::Ipv6Addr, u8)> {
     let places = granted.iter();
     places
@@ -118,6 +160,8 @@ fn a_swapped_cpe_has_the_leases_of_its_line_whichever_worker_they_are_at() {
             "{shown}"
         );
         ensure!(shown["iaid"] == new.iaid, "{shown}");
+
+        a_line_is_found_by_its_name(&server, &new, &had[0], &had[1])?;
 
         // What no relay names is a counted drop.
         probe.set_line(Vec::new());

@@ -50,3 +50,4 @@ pub use operator::{Imported, NotImported, end, foreign_owner, import, take_for_i
 pub use reconfigure::Rkap;
 pub use recovery::{Adopted, Adopting, adopt, expire, restore, restore_batch};
 pub use subscriber::{Clients, SUBSCRIBER_IAS_MAX};
+pub use via::relayed_option;

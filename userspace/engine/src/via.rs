@@ -1,5 +1,6 @@
 //! How a client is reached, as its bindings keep it: see [`BindingRecord::via`](lease::BindingRecord).
 
+use crate::identity::nearest;
 use crate::ingress::Parsed;
 use arrayvec::{ArrayVec, CapacityError};
 use core::net::Ipv6Addr;
@@ -76,6 +77,13 @@ pub(crate) fn read(via: &[u8]) -> Option<(Ipv6Addr, ArrayVec<RelayForward<'_>, H
         rest = inner;
     }
     Some((Ipv6Addr::from_octets(*address), relays))
+}
+
+/// What the relay nearest to the client said in an option, by a binding's
+/// [`via`](lease::BindingRecord::via); `None` if none of them did, or it is not on record.
+pub fn relayed_option(via: &[u8], code: OptionCode) -> Option<&[u8]> {
+    let (_, relays) = read(via)?;
+    nearest(&relays, code)
 }
 
 /// One layer, and the one in its Relay Message option, if it has one.
@@ -171,6 +179,10 @@ mod tests {
         assert_eq!(first.interface_id, None);
         assert_eq!(second.interface_id, Some(&b"port"[..]));
         assert!(first.wants_echo && !second.wants_echo);
+        assert_eq!(relayed_option(&kept, OptionCode(18)), Some(&b"port"[..]));
+        let outer_word = relayed_option(&kept, OptionCode(37));
+        assert_eq!(outer_word, Some(&b"\0\0\0\x09r"[..]));
+        assert_eq!(relayed_option(&kept, OptionCode(38)), None);
         let direct = via(&[1, 7, 8, 9], true);
         assert!(read(&direct).is_some_and(|(_, relays)| relays.is_empty()));
     }

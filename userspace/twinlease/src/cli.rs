@@ -19,6 +19,7 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use crate::config::{self, CONTROL_SOCKET};
+use crate::control::client::percent_encoded;
 use crate::control::view::{parse_lease, parse_moment};
 use crate::import::Format;
 use crate::logging::{self, LogFormat};
@@ -244,8 +245,11 @@ fn parse_wait(text: &str) -> Result<Duration, String> {
 pub struct WhyArgs {
     /// The client's DUID in hexadecimal, an address, or a prefix with its length; without it, the
     /// last messages of all.
-    #[arg(value_name = "DUID|ADDRESS|PREFIX")]
+    #[arg(value_name = "DUID|ADDRESS|PREFIX", conflicts_with = "line")]
     pub whose: Option<String>,
+    /// Or its line.
+    #[command(flatten)]
+    pub line: LineArgs,
     /// Only messages that were not answered.
     #[arg(long)]
     pub dropped: bool,
@@ -361,12 +365,46 @@ pub struct ListArgs {
     /// Only bindings with this status: active or abandoned.
     #[arg(long, value_name = "STATUS")]
     pub status: Option<String>,
+    /// Of one line.
+    #[command(flatten)]
+    pub line: LineArgs,
     /// As JSON, one object a line.
     #[arg(long)]
     pub json: bool,
     /// Which server.
     #[command(flatten)]
     pub server: ServerArgs,
+}
+
+/// A line by what the relay nearest to the client says of it: text, or octets as 0x0a0b.
+#[derive(Clone, Debug, Default, Args)]
+#[group(id = "line", required = false, multiple = false)]
+pub struct LineArgs {
+    /// Only of the line with this Remote-Id, whatever its enterprise number: text, or octets as 0x0a0b.
+    #[arg(long, value_name = "ID")]
+    pub remote_id: Option<String>,
+    /// Only of lines with this Interface-Id, behind whichever relay.
+    #[arg(long, value_name = "ID")]
+    pub interface_id: Option<String>,
+    /// Only of the line with this Subscriber-Id.
+    #[arg(long, value_name = "ID")]
+    pub subscriber_id: Option<String>,
+}
+
+impl LineArgs {
+    /// As further parameters of a request.
+    pub fn query(&self) -> String {
+        let ids = [
+            ("remote-id", &self.remote_id),
+            ("interface-id", &self.interface_id),
+            ("subscriber-id", &self.subscriber_id),
+        ];
+        let given = ids
+            .into_iter()
+            .filter_map(|(key, id)| Some((key, id.as_ref()?)));
+        let given = given.map(|(key, id)| format!("&{key}={}", percent_encoded(id)));
+        given.collect()
+    }
 }
 
 /// Which server is asked.

@@ -98,7 +98,7 @@ pub(super) fn query(args: &ListArgs) -> String {
             query += &format!("&{key}={}", percent_encoded(&value));
         }
     }
-    query
+    query + &args.line.query()
 }
 
 /// `twinlease leases show`: that there is no such binding is an answer and not a failure.

@@ -14,6 +14,7 @@ pub(super) async fn why(args: &WhyArgs) -> anyhow::Result<()> {
     if let Some(whose) = &args.whose {
         query += &format!("&whose={}", percent_encoded(whose));
     }
+    query += &args.line.query();
     let decisions: Vec<DecisionView> = client.get(&query).await?;
     let mut out = io::BufWriter::new(io::stdout().lock());
     if decisions.is_empty() && !args.json {
@@ -40,6 +41,7 @@ fn show(out: &mut impl Write, decision: &DecisionView) -> io::Result<()> {
         relays,
         asked,
         link,
+        subscriber,
         classes,
         passed_over,
         outcome,
@@ -54,6 +56,9 @@ fn show(out: &mut impl Write, decision: &DecisionView) -> io::Result<()> {
         writeln!(out, "  asked    {ia}")?;
     }
     writeln!(out, "  link     {link}")?;
+    if !subscriber.is_empty() {
+        writeln!(out, "  leases   of {subscriber}")?;
+    }
     if !classes.is_empty() {
         writeln!(out, "  class    {}", classes.join(", "))?;
     }

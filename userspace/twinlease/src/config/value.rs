@@ -455,7 +455,7 @@ pub struct Identity(pub Box<[u8]>);
 
 impl Identity {
     /// Reads text as its octets, or octets in hexadecimal behind `0x`.
-    pub(super) fn parse(text: &str) -> Result<Self, Wrong> {
+    pub(crate) fn parse(text: &str) -> Result<Self, Wrong> {
         let octets = match text.strip_prefix("0x") {
             Some(digits) => parse_hex(digits),
             None => Some(text.as_bytes().to_vec()),

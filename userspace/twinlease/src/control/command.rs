@@ -3,6 +3,7 @@
 //! Bindings belong to the worker that owns their shard, so nobody else reads them. Each command is
 //! a bounded piece of work between two batches of packets: a page holds at most [`PAGE_MAX`].
 
+use super::line::Line;
 use datapath::InterfaceId;
 use engine::reconfigure::{RequestedMessage, Unreachable};
 use engine::{Imported, NotImported};
@@ -295,6 +296,8 @@ pub struct Filter {
     pub within: Option<Lease>,
     /// Only those with this status.
     pub status: Option<BindingStatus>,
+    /// Only those of this line.
+    pub line: Option<Line>,
 }
 
 impl Filter {
@@ -305,6 +308,7 @@ impl Filter {
             .is_none_or(|d| d == record.duid.octets())
             && self.link.is_none_or(|link| link == record.link)
             && self.status.is_none_or(|status| status == record.status)
+            && self.line.as_ref().is_none_or(|line| line.has(record))
             && self
                 .within
                 .is_none_or(|outer| contains(outer, record.lease))

@@ -11,7 +11,9 @@ use wire::{
 };
 
 use super::command::KeptDecision;
-use super::view::{Moment, OUTSIDE, hex, range_of, reserved_by};
+use super::line::Line;
+use super::subscriber;
+use super::view::{Moment, OUTSIDE, hex, range_of, readable, reserved_by};
 use crate::worker::WorkerDrop;
 
 /// Octets of the fixed fields of a relay message (RFC 9915 §9).
@@ -35,6 +37,9 @@ pub struct DecisionView {
     pub asked: Vec<String>,
     /// The link by the config in force now, and how it is found.
     pub link: String,
+    /// Whose the leases are, where the link gives them to the subscriber that a relay names.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub subscriber: String,
     /// The classes of the client by the config in force now, in its order.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
@@ -51,20 +56,13 @@ pub struct DecisionView {
 impl DecisionView {
     /// Works a decision out.
     pub fn new(kept: &KeptDecision, model: &Model) -> Self {
-        let ingress = Ingress {
-            payload: &kept.message,
-            interface: InterfaceId(kept.interface),
-            source: kept.source,
-            // Only what was not sent to one address only was looked at any further.
-            destination: std::net::Ipv6Addr::from_bits(0xff02 << 112 | 0x1_0002),
-        };
         let mut view = Self {
             at: kept.at.into(),
             from: format!("interface {}, {}", kept.interface, kept.source),
             outcome: outcome(kept),
             ..Self::default()
         };
-        match engine::parse(&ingress) {
+        match engine::parse(&ingress(kept)) {
             Ok(parsed) => view.read(&parsed, model),
             Err(reason) => {
                 view.message = format!(
@@ -88,6 +86,9 @@ impl DecisionView {
             Some(address) => format!("by link-address {}", std::net::Ipv6Addr::from_bits(address)),
             None => "by interface".to_owned(),
         };
+        if let Ok(Some(key)) = parsed.subscriber(model) {
+            self.subscriber = subscriber::readable(key.duid().octets());
+        }
         let membership = model.membership(parsed);
         self.classes = model.class_names(membership.of).map(Into::into).collect();
         let kinds: Vec<IaKind> = parsed.ias().iter().map(|ia| ia.kind).collect();
@@ -104,6 +105,21 @@ impl DecisionView {
             None => format!("none, {how}"),
         };
     }
+}
+
+fn ingress(kept: &KeptDecision) -> Ingress<'_> {
+    Ingress {
+        payload: &kept.message,
+        interface: InterfaceId(kept.interface),
+        source: kept.source,
+        // Only what was not sent to one address only was looked at any further.
+        destination: std::net::Ipv6Addr::from_bits(0xff02 << 112 | 0x1_0002),
+    }
+}
+
+/// Whether the message came from this line.
+pub fn is_from(kept: &KeptDecision, line: &Line) -> bool {
+    engine::parse(&ingress(kept)).is_ok_and(|parsed| line.sent(&parsed))
 }
 
 fn outcome(kept: &KeptDecision) -> String {
@@ -230,14 +246,4 @@ fn relay(layer: &RelayForward<'_>) -> String {
         }
     }
     text
-}
-
-/// As text if it is nothing else, otherwise in hexadecimal.
-fn readable(octets: &[u8]) -> String {
-    match std::str::from_utf8(octets) {
-        Ok(text) if !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() || c == ' ') => {
-            format!("{text:?}")
-        }
-        _ => hex(octets),
-    }
 }

@@ -4,6 +4,7 @@ pub mod client;
 pub mod command;
 pub mod explain;
 mod limited;
+pub mod line;
 pub mod reconfigured;
 pub mod render;
 pub mod server;

@@ -9,6 +9,7 @@ use std::fmt::{self, Display};
 use super::status::{
     ConfigReport, InterfaceReport, JournalReport, PoolReport, StatusReport, WorkerReport,
 };
+use super::subscriber;
 use super::view::{BindingView, Moment};
 use table::Table;
 
@@ -227,7 +228,12 @@ pub fn lease_details(lease: &BindingView) -> String {
         ("iaid", format!("{:08x} ({})", lease.iaid, lease.iaid)),
     ];
     if !lease.subscriber.is_empty() {
-        lines.push(("subscriber", lease.subscriber.clone()));
+        let key = subscriber::parse(&lease.subscriber);
+        let shown = key.map(|key| subscriber::readable(&key));
+        lines.push((
+            "subscriber",
+            shown.unwrap_or_else(|_| lease.subscriber.clone()),
+        ));
         lines.push(("subscriber IA", lease.subscriber_ia.to_string()));
     }
     lines.extend([

@@ -2,7 +2,7 @@
 //! `interface-id 67:65:30 behind 2001:db8:1::1`, `subscriber-id digest 0f:…` of one that is too
 //! long to be kept.
 
-use super::view::hex;
+use super::view::{hex, readable as shown};
 use crate::config::value::parse_hex;
 use std::net::Ipv6Addr;
 use wire::{ClientKey, Duid, SubscriberView};
@@ -25,6 +25,27 @@ pub fn word(key: &[u8]) -> String {
         words.extend([BEHIND.to_owned(), link_address.to_string()]);
     }
     words.join(" ")
+}
+
+/// A subscriber's key for people: what is text as text, and the enterprise number of a Remote-Id apart,
+/// as in `remote-id "olt-3/1/7" of enterprise 3561`; [`word`] where that does not say it.
+pub fn readable(key: &[u8]) -> String {
+    let Some(view) = Duid::new(key).and_then(SubscriberView::new) else {
+        return String::new();
+    };
+    let by = view.by.as_str();
+    match (view.by, view.identity.split_first_chunk()) {
+        _ if view.is_digest => word(key),
+        (ClientKey::RemoteId, Some((enterprise, id))) if !id.is_empty() => {
+            let enterprise = u32::from_be_bytes(*enterprise);
+            format!("{by} {} of enterprise {enterprise}", shown(id))
+        }
+        (ClientKey::InterfaceId, _) => {
+            let link_address = Ipv6Addr::from_bits(view.link_address);
+            format!("{by} {} {BEHIND} {link_address}", shown(view.identity))
+        }
+        _ => format!("{by} {}", shown(view.identity)),
+    }
 }
 
 /// The key that these words are for.
@@ -91,5 +112,32 @@ mod tests {
             assert!(parse(text).is_err(), "{text:?}");
         }
         assert_eq!(word(&[0, 3, 0, 1]), "");
+    }
+
+    #[test]
+    fn what_is_text_is_shown_as_text() {
+        for (written, shown) in [
+            (
+                "remote-id 00:00:0d:e9:6c:69:6e:65:20:37",
+                "remote-id \"line 7\" of enterprise 3561",
+            ),
+            (
+                "remote-id 00:00:0d:e9:6c:01",
+                "remote-id 6c:01 of enterprise 3561",
+            ),
+            ("remote-id 00:00:0d", "remote-id 00:00:0d"),
+            ("subscriber-id 31", "subscriber-id \"1\""),
+            (
+                "subscriber-id digest 00:01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f",
+                "subscriber-id digest 00:01:02:03:04:05:06:07:08:09:0a:0b:0c:0d:0e:0f",
+            ),
+            (
+                "interface-id 67:65:30 behind 2001:db8:1::1",
+                "interface-id \"ge0\" behind 2001:db8:1::1",
+            ),
+        ] {
+            assert_eq!(readable(&parse(written).unwrap()), shown);
+        }
+        assert_eq!(readable(&[0, 3, 0, 1]), "");
     }
 }

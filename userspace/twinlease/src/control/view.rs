@@ -178,6 +178,16 @@ pub fn reserved_by(lease: Lease, model: &Model) -> Option<String> {
     Some(format!("by {} on link {}", reserved.key, reserved.link))
 }
 
+/// As text if it is nothing else, otherwise in hexadecimal.
+pub fn readable(octets: &[u8]) -> String {
+    match std::str::from_utf8(octets) {
+        Ok(text) if !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() || c == ' ') => {
+            format!("{text:?}")
+        }
+        _ => hex(octets),
+    }
+}
+
 /// `address` or `prefix`.
 pub fn kind_word(kind: IaKind) -> &'static str {
     match kind {

@@ -14,15 +14,16 @@ use std::sync::Arc;
 use std::time::Duration;
 use tokio::sync::oneshot;
 use wire::steer::shard_of;
-use wire::{Duid, SHARDS, ShardId};
+use wire::{ClientKey, Duid, SHARDS, ShardId};
 
 use super::ControlState;
 use super::answer::ApiError;
 use super::changes::LengthQuery;
-use crate::config::value::parse_hex;
+use crate::config::value::{Identity, Wrong, parse_hex};
 use crate::control::command::{
     Command, Filter, ListLeases, OwnedBinding, PAGE_MAX, Page, ShowLease, WorkerHandle,
 };
+use crate::control::line::Line;
 use crate::control::view::{BindingView, LeasePage, parse_lease, parse_link, parse_status};
 
 /// Bindings in a page unless asked otherwise.
@@ -44,6 +45,12 @@ pub(super) struct ListQuery {
     prefix: Option<String>,
     within: Option<String>,
     status: Option<String>,
+    #[serde(rename = "remote-id")]
+    remote_id: Option<String>,
+    #[serde(rename = "interface-id")]
+    interface_id: Option<String>,
+    #[serde(rename = "subscriber-id")]
+    subscriber_id: Option<String>,
     from: Option<String>,
     limit: Option<usize>,
 }
@@ -134,7 +141,38 @@ fn filter(query: &ListQuery, state: &ControlState) -> Result<Filter, ApiError> {
             .map(status)
             .transpose()
             .map_err(bad("status"))?,
+        line: line([&query.remote_id, &query.interface_id, &query.subscriber_id])?,
     })
+}
+
+/// The line that is named by its Remote-Id, its Interface-Id or its Subscriber-Id.
+pub(super) fn line(named: [&Option<String>; 3]) -> Result<Option<Line>, ApiError> {
+    let by = [
+        ClientKey::RemoteId,
+        ClientKey::InterfaceId,
+        ClientKey::SubscriberId,
+    ];
+    let mut given = by.into_iter().zip(named);
+    let mut given = given
+        .by_ref()
+        .filter_map(|(by, text)| Some((by, text.as_ref()?)));
+    let Some((by, text)) = given.next() else {
+        return Ok(None);
+    };
+    if let Some((other, _)) = given.next() {
+        let (one, other) = (by.as_str(), other.as_str());
+        return Err(ApiError::Bad(format!("{one} and {other}: give one")));
+    }
+    let wrong = |wrong: Wrong| {
+        ApiError::Bad(format!(
+            "{}: {}; {}",
+            by.as_str(),
+            wrong.problem,
+            wrong.remedy
+        ))
+    };
+    let id = Identity::parse(text).map_err(wrong)?.0;
+    Ok(Some(Line { by, id }))
 }
 
 /// The one lease that the query asks for, if it does: that is found without a walk.

@@ -9,10 +9,10 @@ use wire::Duid;
 
 use super::ControlState;
 use super::answer::ApiError;
-use super::leases::{ask, find};
+use super::leases::{ask, find, line};
 use crate::config::value::parse_hex;
 use crate::control::command::{Command, Decisions, DecisionsOf, KeptDecision};
-use crate::control::explain::DecisionView;
+use crate::control::explain::{self, DecisionView};
 use crate::control::view::parse_lease;
 
 /// Decisions shown at most.
@@ -26,6 +26,12 @@ pub(super) struct WhyQuery {
     #[serde(default)]
     dropped: bool,
     last: Option<usize>,
+    #[serde(rename = "remote-id")]
+    remote_id: Option<String>,
+    #[serde(rename = "interface-id")]
+    interface_id: Option<String>,
+    #[serde(rename = "subscriber-id")]
+    subscriber_id: Option<String>,
 }
 
 pub(super) async fn why(
@@ -34,7 +40,17 @@ pub(super) async fn why(
 ) -> Result<Json<Vec<DecisionView>>, ApiError> {
     let Query(query) = query.map_err(|wrong| ApiError::Bad(wrong.body_text()))?;
     let last = query.last.unwrap_or(20).min(LAST_MAX);
-    let of = whose(&state, query.whose.as_deref()).await?;
+    let line = line([&query.remote_id, &query.interface_id, &query.subscriber_id])?;
+    let of = match (&query.whose, &line) {
+        (Some(_), Some(_)) => return Err(ApiError::Bad("whose and a line: give one".into())),
+        // Where these octets stand in a message, and of that what comes from the line.
+        (None, Some(line)) => DecisionsOf::Octets(line.id.clone()),
+        (whose, None) => self::whose(&state, whose.as_deref()).await?,
+    };
+    let is_wanted = |kept: &KeptDecision| {
+        (!query.dropped || kept.drop.is_some())
+            && (line.as_ref()).is_none_or(|line| explain::is_from(kept, line))
+    };
     let mut kept: Vec<KeptDecision> = Vec::new();
     for worker in state.workers.all() {
         let mut from = Some(0);
@@ -48,7 +64,7 @@ pub(super) async fn why(
             };
             let page = ask(worker, order).await?;
             let wanted = page.kept.into_iter();
-            kept.extend(wanted.filter(|kept| !query.dropped || kept.drop.is_some()));
+            kept.extend(wanted.filter(is_wanted));
             from = page.next;
         }
         kept.sort_by_key(|kept| kept.at);
