@@ -83,8 +83,10 @@ enum Goal {
     AtLeast(f64),
 }
 
-const GOALS: [(&str, Goal); 23] = [
+const GOALS: [(&str, Goal); 25] = [
     ("direct_ns", Goal::AtMost(100.0)),
+    ("remote_id_direct_ns", Goal::AtMost(100.0)),
+    ("remote_id_relay1_ns", Goal::AtMost(200.0)),
     ("relay1_ns", Goal::AtMost(200.0)),
     ("solicit_ns", Goal::AtMost(600.0)),
     ("request_ns", Goal::AtMost(600.0)),

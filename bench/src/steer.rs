@@ -5,21 +5,56 @@ use std::os::fd::AsFd;
 use anyhow::{Context, bail};
 use datapath::xdp::Steering;
 use rustix::net::{AddressFamily, SocketType, socket};
+use wire::ClientKey;
 
 /// Runs of the program that one measurement is the mean of.
 const REPEAT: u32 = 1_000_000;
 /// Measurements that a figure is the median of.
 const MEASUREMENTS: usize = 7;
 
+/// What is measured of one program: its figures' names with the relay layers of the message, and the
+/// name of what the verifier went through.
+struct Subject {
+    steer_by: ClientKey,
+    figures: [(&'static str, usize); 3],
+    verified: &'static str,
+}
+
+const SUBJECTS: [Subject; 2] = [
+    Subject {
+        steer_by: ClientKey::Duid,
+        figures: [("direct_ns", 0), ("relay1_ns", 1), ("relay8_ns", 8)],
+        verified: "verified_instructions",
+    },
+    Subject {
+        steer_by: ClientKey::RemoteId,
+        figures: [
+            ("remote_id_direct_ns", 0),
+            ("remote_id_relay1_ns", 1),
+            ("remote_id_relay8_ns", 8),
+        ],
+        verified: "remote_id_verified_instructions",
+    },
+];
+
 /// Measures the steering program under BPF_PROG_TEST_RUN, ending as in production with a redirect
 /// to a socket (the delivery itself is not part of it): nanoseconds for a direct Solicit and for
-/// one behind one and eight relay layers, and the instructions that the verifier went through.
+/// one behind one and eight relay layers, and the instructions that the verifier went through. Both
+/// by the DUID and by the Remote-Id.
 ///
 /// # Errors
 ///
 /// Not root, no program in this binary, or the kernel refuses it.
 pub fn run() -> anyhow::Result<Vec<(&'static str, f64)>> {
-    let mut steering = Steering::load(false)?;
+    let mut figures = Vec::new();
+    for subject in SUBJECTS {
+        figures.extend(measure(&subject)?);
+    }
+    Ok(figures)
+}
+
+fn measure(subject: &Subject) -> anyhow::Result<Vec<(&'static str, f64)>> {
+    let mut steering = Steering::load(false, subject.steer_by)?;
     // Shards belong to worker 0 until told otherwise; the socket need not be bound to be redirected to.
     let fd = socket(AddressFamily::XDP, SocketType::RAW, None).context("AF_XDP socket")?;
     steering.register(0, 0, fd.as_fd())?;
@@ -27,10 +62,11 @@ pub fn run() -> anyhow::Result<Vec<(&'static str, f64)>> {
         .verified_instructions()?
         .context("the kernel does not tell")?;
     let mut figures = Vec::new();
-    for (name, layers) in [("direct_ns", 0), ("relay1_ns", 1), ("relay8_ns", 8)] {
-        figures.push((name, median_ns(&steering, &solicit(layers))?));
+    for (name, layers) in subject.figures {
+        let frame = solicit(layers, subject.steer_by);
+        figures.push((name, median_ns(&steering, &frame)?));
     }
-    figures.push(("verified_instructions", verified.into()));
+    figures.push((subject.verified, verified.into()));
     Ok(figures)
 }
 
@@ -51,8 +87,8 @@ fn median_ns(steering: &Steering, frame: &[u8]) -> anyhow::Result<f64> {
 }
 
 /// An Ethernet frame with a Solicit for an address and a prefix, behind so many relay layers with
-/// an Interface-Id each.
-fn solicit(layers: usize) -> Vec<u8> {
+/// an Interface-Id each, and a Remote-Id if that is steered by.
+fn solicit(layers: usize, steer_by: ClientKey) -> Vec<u8> {
     let mut message = vec![1, 0xab, 0xcd, 0xef];
     put_option(
         &mut message,
@@ -67,6 +103,9 @@ fn solicit(layers: usize) -> Vec<u8> {
         let mut relay = vec![12, 0];
         relay.extend([0x20; 32]);
         put_option(&mut relay, 18, b"eth0.7");
+        if steer_by == ClientKey::RemoteId {
+            put_option(&mut relay, 37, b"\0\0\x0d\xe9olt-7 slot 3 port 12");
+        }
         put_option(&mut relay, 9, &message);
         message = relay;
     }

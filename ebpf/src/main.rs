@@ -20,7 +20,7 @@ use aya_ebpf::maps::{Array, HashMap, PerCpuArray, XskMap};
 use aya_ebpf::programs::XdpContext;
 use aya_log_ebpf::info;
 
-use crate::steer::{Pass, QUEUES_MAX, SERVED_MAX, SHARDS, WORKERS_MAX};
+use crate::steer::{ClientKey, Pass, QUEUES_MAX, SERVED_MAX, SHARDS, WORKERS_MAX};
 use crate::walk::Frame;
 
 /// Which worker owns each shard; one entry with all of them, so that a packet costs one look-up.
@@ -72,7 +72,7 @@ pub fn steer(context: XdpContext) -> u32 {
 /// Redirects the frame to its worker's socket on this queue.
 #[inline(always)]
 fn redirect(context: &XdpContext) -> Result<u8, Pass> {
-    let shard = steer::shard_of_frame(&Frame::new(context), |address| {
+    let shard = steer::shard_of_frame(&Frame::new(context), key(), |address| {
         // SAFETY: the value is not read; that the entry may go away meanwhile does not matter.
         unsafe { SERVED.get(address) }.is_some()
     })?;
@@ -89,6 +89,18 @@ fn count(counters: &PerCpuArray<u64>, index: u32) {
         // SAFETY: the entry is this processor's own, and lives as long as the map.
         unsafe { *counter += 1 };
     }
+}
+
+/// Code of the option that packets are steered by. Set as DEBUG is, so what the walk to the others
+/// takes is not there either.
+#[unsafe(no_mangle)]
+static STEER_BY: u16 = ClientKey::Duid as u16;
+
+#[inline(always)]
+fn key() -> ClientKey {
+    // SAFETY: as for DEBUG.
+    let code = unsafe { core::ptr::read_volatile(&raw const STEER_BY) };
+    ClientKey::from_code(code).unwrap_or_default()
 }
 
 #[inline(always)]

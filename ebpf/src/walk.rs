@@ -55,6 +55,24 @@ impl Octets for Frame {
         }
         value
     }
+
+    #[inline(always)]
+    fn unknown(&self, mut mask: usize) -> usize {
+        // SAFETY: computes on one register.
+        unsafe {
+            asm!("{0} = be64 {0}", inout(reg) mask, options(pure, nomem, nostack));
+        }
+        mask
+    }
+
+    #[inline(always)]
+    fn masked(&self, mut value: usize, mask: usize) -> usize {
+        // SAFETY: computes on two registers.
+        unsafe {
+            asm!("{0} &= {1}", inout(reg) value, in(reg) mask, options(pure, nomem, nostack));
+        }
+        value
+    }
 }
 
 /// `at`, after an AND with `FRAME_LEN_MAX - 1` that the compiler cannot prove away: the verifier

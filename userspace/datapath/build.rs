@@ -33,7 +33,7 @@ fn main() {
     let ebpf = root.join("ebpf");
     println!("cargo::rustc-check-cfg=cfg(no_ebpf)");
     println!("cargo::rerun-if-env-changed={SKIP}");
-    for input in ["build.rs", "../wire/src/steer.rs"] {
+    for input in ["build.rs", "../wire/src/steer.rs", "../wire/src/steer"] {
         println!("cargo::rerun-if-changed={input}");
     }
     for input in [

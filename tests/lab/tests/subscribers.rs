@@ -4,7 +4,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, ensure};
 use lab::message::{Client, Granted, kind};
 use lab::probe::Probe;
-use lab::server::{Config, Server};
+use lab::server::{Config, Server, Worker};
 use lab::topology::{RELAY_DOWN, RELAY_UP, SERVER_UP, Site};
 
 /// Enough that both workers own some of them.
@@ -13,8 +13,8 @@ const REMOTE_ID: u16 = 37;
 /// A little more than `takeover-after`.
 const TAKEOVER: Duration = Duration::from_millis(2_100);
 
-/// A config in which the far link's leases are the lines'.
-fn config() -> Config {
+/// A config in which the far link's leases are the lines', with these keys of its interface.
+fn config(interface: &str) -> Config {
     let config = Config {
         interfaces: vec!["lan0", "up0"],
         io: "copy",
@@ -23,7 +23,9 @@ fn config() -> Config {
     };
     let link = "name = \"bng-1\"";
     let keyed = format!("{link}\nclient-key = \"remote-id\"\ntakeover-after = \"1s\"");
+    let relayed = "name = \"up0\"";
     let text = config.text(Path::new("@dir@")).replace(link, &keyed);
+    let text = text.replace(relayed, &format!("{relayed}\n{interface}"));
     Config {
         template: Some(text),
         ..config
@@ -95,6 +97,51 @@ fn a_line_is_found_by_its_name(
     Ok(())
 }
 
+/// Messages that came over AF_XDP, and those of all that one worker handed to another.
+fn received_and_handed(workers: &[Worker]) -> (u64, u64) {
+    let received = workers.iter().map(|worker| worker.received_xdp).sum();
+    (
+        received,
+        workers.iter().map(|worker| worker.handed_out).sum(),
+    )
+}
+
+#[test]
+fn steered_by_the_line_each_message_reaches_its_worker_at_once_whatever_the_device() {
+    lab::run(|lab| {
+        let site = Site::new(lab, 1)?;
+        let far = site.add_relay(lab)?;
+        let server = Server::start(&site.server, &config("steer-by = \"remote-id\""))?;
+        let mut probe = Probe::relay(&far.relay, RELAY_UP, SERVER_UP, RELAY_DOWN)?;
+        let mut had = Vec::new();
+        for line in 0..LINES {
+            probe.set_line(vec![remote_id(line)]);
+            had.push(places(&bind(&probe, &cpe(line, false))?));
+        }
+        std::thread::sleep(TAKEOVER);
+        for (line, had) in (0..LINES).zip(&had) {
+            probe.set_line(vec![remote_id(line)]);
+            let has = places(&bind(&probe, &cpe(line, true))?);
+            ensure!(has == *had, "line {line} has {has:?} in place of {had:?}");
+        }
+        let workers = server.status()?.workers()?;
+        let (received, handed) = received_and_handed(&workers);
+        ensure!(
+            received >= u64::from(4 * LINES),
+            "not all came over AF_XDP: {workers:?}"
+        );
+        let spread = workers
+            .iter()
+            .all(|worker| worker.received_xdp > received / 4);
+        ensure!(spread && workers.len() == 2, "badly spread: {workers:?}");
+        ensure!(
+            handed * 100 <= received,
+            "the program steers to the wrong worker: {workers:?}"
+        );
+        Ok(())
+    });
+}
+
 fn places(granted: &[Granted]) -> Vec<(std::net::Ipv6Addr, u8)> {
     let places = granted.iter();
     places
@@ -107,7 +154,7 @@ fn a_swapped_cpe_has_the_leases_of_its_line_whichever_worker_they_are_at() {
     lab::run(|lab| {
         let site = Site::new(lab, 1)?;
         let far = site.add_relay(lab)?;
-        let server = Server::start(&site.server, &config())?;
+        let server = Server::start(&site.server, &config(""))?;
         let mut probe = Probe::relay(&far.relay, RELAY_UP, SERVER_UP, RELAY_DOWN)?;
         let mut had = Vec::new();
         for line in 0..LINES {
@@ -130,6 +177,11 @@ fn a_swapped_cpe_has_the_leases_of_its_line_whichever_worker_they_are_at() {
         ensure!(
             shards.len() == 2 && spread,
             "one worker served all: {shards:?}"
+        );
+        let (received, handed) = received_and_handed(&shards);
+        ensure!(
+            handed > received / 4,
+            "the DUID leads to the worker of the line: {shards:?}"
         );
 
         // The device that was replaced is told to stop, and cannot give the leases back.

@@ -213,6 +213,7 @@ impl Opening<'_> {
             workers: self.wakers.len(),
             owner: self.owner,
             served: &addresses.served(),
+            steer_by: self.spec.steer_by,
             first_umem: self.first_umem,
         };
         let (rung, climbed, mut refused) = climb.up(self.spec.io);

@@ -1,6 +1,6 @@
 //! The ladder: zero-copy → copy → generic → socket, each rung tried until one passes its test.
 
-use wire::SHARDS;
+use wire::{ClientKey, SHARDS};
 
 use crate::interface::InterfaceFacts;
 use crate::probe::{Probe, chain};
@@ -31,6 +31,8 @@ pub(crate) struct Climb<'c> {
     pub workers: usize,
     pub owner: &'c [u8; SHARDS],
     pub served: &'c [Ipv6Addr],
+    /// What packets are steered by.
+    pub steer_by: ClientKey,
     /// Number of the first UMEM; those of one process differ.
     pub first_umem: u16,
 }
@@ -120,7 +122,7 @@ impl Climb<'_> {
 
     fn load(&self) -> Result<Steering, xdp::XdpError> {
         let debug = tracing::enabled!(target: "twinlease_xdp", tracing::Level::DEBUG);
-        let mut steering = Steering::load(debug)?;
+        let mut steering = Steering::load(debug, self.steer_by)?;
         steering.set_owner(self.owner)?;
         steering.set_served(self.served)?;
         Ok(steering)

@@ -3,6 +3,7 @@
 use core::fmt;
 use core::str::FromStr;
 use std::net::Ipv6Addr;
+use wire::ClientKey;
 
 /// An interface, by its place in the list given to [`crate::open`].
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -28,6 +29,9 @@ pub struct InterfaceSpec {
     pub verify_checksums: VerifyChecksums,
     /// Unicast addresses to serve besides those that the interface has.
     pub addresses: Vec<Ipv6Addr>,
+    /// What the XDP program steers by: relayed packets by an option of their relays, if they have it,
+    /// all others by the DUID.
+    pub steer_by: ClientKey,
 }
 
 /// `io` of an interface: a rung, or the highest that works.

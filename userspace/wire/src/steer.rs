@@ -1,13 +1,23 @@
 //! Which worker a packet belongs to: the one definition, compiled into the XDP program and into
 //! the workers.
 //!
-//! The file stands alone (no other module, no dependency, no unsafe) because the eBPF crate takes
-//! it in by path. It reads a packet only through [`Octets`], a few large loads at a time, in one
-//! flat bounded loop, which is what the kernel's verifier checks fastest and the processor too.
+//! This file and `steer/identity.rs` stand alone (no other module, no dependency, no unsafe) because
+//! the eBPF crate takes them in by path. They read a packet only through [`Octets`], a few large
+//! loads at a time, in flat bounded loops, which is what the kernel's verifier checks fastest and the
+//! processor too.
 //!
-//! It is *not* the server's parser: it looks at what it needs to find the client's DUID in a
-//! well-formed packet and leaves every judgement of the rest to `frame`, `relay` and `message`.
-//! On every packet that those accept both find the same DUID.
+//! It is *not* the server's parser: it looks at what it needs to find in a well-formed packet the
+//! client's DUID, or what its relays call its line, and leaves every judgement of the rest to
+//! `frame`, `relay` and `message`. On every packet that those accept both find the same.
+
+// Paths are said because `ebpf/` compiles this file under another one.
+#[path = "steer/identity.rs"]
+mod identity;
+#[cfg(test)]
+#[path = "steer/tests.rs"]
+mod tests;
+
+pub use self::identity::{ClientKey, IDENTITY_LEN_MAX, locate_identity};
 
 /// Number of shards the DUID hash space is cut into. Constant over versions and machines, so that
 /// the number of workers may change between runs while every binding keeps its shard.
@@ -69,52 +79,6 @@ const OPTION_RELAY_MSG: usize = 9;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ShardId(pub u8);
 
-/// What a client is told apart by: its own DUID, or what a relay says of the subscriber's line. The
-/// discriminant is the code of the option.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[repr(u16)]
-pub enum ClientKey {
-    /// The Client Identifier (RFC 9915 §21.2).
-    #[default]
-    Duid = 1,
-    /// The Interface-Id of the relay nearest to the client that adds one (RFC 9915 §21.18).
-    InterfaceId = 18,
-    /// The Remote-Id, likewise, with its enterprise number (RFC 4649).
-    RemoteId = 37,
-    /// The Subscriber-Id, likewise (RFC 4580).
-    SubscriberId = 38,
-}
-
-impl ClientKey {
-    /// Every way to tell clients apart.
-    pub const ALL: [Self; 4] = [
-        Self::Duid,
-        Self::InterfaceId,
-        Self::RemoteId,
-        Self::SubscriberId,
-    ];
-
-    /// The code of the option that it is in.
-    pub fn code(self) -> u16 {
-        self as u16
-    }
-
-    /// From the code of the option.
-    pub fn from_code(code: u16) -> Option<Self> {
-        Self::ALL.into_iter().find(|key| key.code() == code)
-    }
-
-    /// The name in the config and wherever an operator reads it.
-    pub fn as_str(self) -> &'static str {
-        match self {
-            Self::Duid => "duid",
-            Self::InterfaceId => "interface-id",
-            Self::RemoteId => "remote-id",
-            Self::SubscriberId => "subscriber-id",
-        }
-    }
-}
-
 /// A packet that can be read at an offset from its first octet.
 pub trait Octets {
     /// Number of octets.
@@ -137,6 +101,21 @@ pub trait Octets {
     fn sign(&self, value: usize) -> usize {
         (value.cast_signed() >> (usize::BITS - 1)).cast_unsigned()
     }
+
+    /// `mask` itself, all ones or 0. The XDP program makes the verifier forget that it is one of the
+    /// two, which it would follow as two paths: it reverses the octets, all of them alike.
+    #[inline(always)]
+    fn unknown(&self, mask: usize) -> usize {
+        mask
+    }
+
+    /// `value` where `mask` is all ones, else 0. The XDP program does this out of the compiler's sight
+    /// too: it ANDs a mask with a constant in whichever order, and in one of them the verifier follows
+    /// either outcome as a path of its own.
+    #[inline(always)]
+    fn masked(&self, value: usize, mask: usize) -> usize {
+        value & mask
+    }
 }
 
 /// Where something stands in a packet: offsets of its first octet and of the one after its last.
@@ -146,6 +125,17 @@ pub struct Span {
     pub at: usize,
     /// One past the last octet.
     pub end: usize,
+}
+
+impl Span {
+    /// Itself, with [`Octets::bounded`] ends.
+    #[inline(always)]
+    fn bounded(self, packet: &impl Octets) -> Self {
+        Self {
+            at: packet.bounded(self.at),
+            end: packet.bounded(self.end),
+        }
+    }
 }
 
 /// Declares [`Pass`] once, together with what is derived from its list of variants.
@@ -215,8 +205,12 @@ pub fn socket_index(queue: u32, worker: u8) -> Option<u32> {
     Some(queue * WORKERS_MAX as u32 + u32::from(worker))
 }
 
-/// The shard of the client whose message is in this Ethernet frame. `serves` tells whether an
-/// address other than the two multicast groups is ours.
+/// The shard of the client whose message is in this Ethernet frame: by what relays say of it in the
+/// option of `key`, or by its DUID where they name nobody so. `serves` tells whether an address other
+/// than the two multicast groups is ours.
+///
+/// It is the shard that answers on links whose clients are told apart by `key`. An identity of
+/// more than [`IDENTITY_LEN_MAX`] octets is the exception: its shard is that of a digest.
 ///
 /// # Errors
 ///
@@ -224,11 +218,16 @@ pub fn socket_index(queue: u32, worker: u8) -> Option<u32> {
 #[inline(always)]
 pub fn shard_of_frame(
     frame: &impl Octets,
+    key: ClientKey,
     serves: impl FnOnce(&[u8; 16]) -> bool,
 ) -> Result<ShardId, Pass> {
     let payload = locate_payload(frame, serves)?;
-    let duid = locate_duid(frame, payload)?;
-    shard_of_span(frame, duid)
+    // The key is fixed when the program is loaded, so the verifier takes the other walk out.
+    let identity = match key {
+        ClientKey::Duid => locate_duid(frame, payload)?,
+        _ => locate_identity(frame, payload, key)?,
+    };
+    shard_of_span(frame, identity)
 }
 
 /// Finds the DHCPv6 message in an Ethernet frame: at most two VLAN tags, IPv6 without extension
@@ -281,8 +280,8 @@ pub fn locate_duid(packet: &impl Octets, payload: Span) -> Result<Span, Pass> {
     let [message_type] = *packet.load::<1>(payload.at).ok_or(Pass::Truncated)?;
     // All ones while the options are those of a Relay-forward.
     let mut in_relay = equal(packet, message_type.into(), RELAY_FORW.into());
-    let mut layers = in_relay & 1;
-    let mut at = payload.at + MESSAGE_HEADER_LEN + (RELAY_EXTRA_LEN & in_relay);
+    let mut layers = packet.masked(1, in_relay);
+    let mut at = payload.at + MESSAGE_HEADER_LEN + packet.masked(RELAY_EXTRA_LEN, in_relay);
     let mut end = payload.end;
     for _ in 0..OPTIONS_MAX {
         (at, end) = (packet.bounded(at), packet.bounded(end));
@@ -309,11 +308,11 @@ pub fn locate_duid(packet: &impl Octets, payload: Span) -> Result<Span, Pass> {
         // does not branch is one path for the verifier, and never mispredicted.
         let entered = in_relay & equal(packet, code, OPTION_RELAY_MSG);
         let relay = equal(packet, option[4].into(), RELAY_FORW.into());
-        let options = data + MESSAGE_HEADER_LEN + (RELAY_EXTRA_LEN & relay);
+        let options = data + MESSAGE_HEADER_LEN + packet.masked(RELAY_EXTRA_LEN, relay);
         at = next.wrapping_add(entered & options.wrapping_sub(next));
         end = end.wrapping_add(entered & next.wrapping_sub(end));
         in_relay &= relay | !entered;
-        layers += entered & relay & 1;
+        layers += packet.masked(1, entered & relay);
         if layers > RELAY_LAYERS_MAX {
             return Err(Pass::TooDeep);
         }
@@ -344,10 +343,7 @@ pub fn shard_of(duid: &[u8]) -> ShardId {
 /// [`Pass::DuidLength`], or [`Pass::Truncated`] if the packet is shorter than the span says.
 #[inline(always)]
 pub fn shard_of_span(packet: &impl Octets, duid: Span) -> Result<ShardId, Pass> {
-    let duid = Span {
-        at: packet.bounded(duid.at),
-        end: packet.bounded(duid.end),
-    };
+    let duid = duid.bounded(packet);
     let len = duid.end - duid.at;
     if !(DUID_LEN_MIN..=DUID_LEN_MAX).contains(&len) {
         return Err(Pass::DuidLength);
@@ -459,8 +455,3 @@ fn mix(hash: u64, word: u64) -> u64 {
 fn finish(hash: u64) -> ShardId {
     ShardId((hash >> 56) as u8)
 }
-
-// The path is said because `ebpf/` compiles this file under another one.
-#[cfg(test)]
-#[path = "steer/tests.rs"]
-mod tests;

@@ -13,14 +13,15 @@
 
 use crate::duid::{DUID_LEN_MAX, Duid, Iaid};
 use crate::steer::ClientKey;
+pub use crate::steer::IDENTITY_LEN_MAX;
 use arrayvec::ArrayVec;
 
 const TYPE: [u8; 2] = [0xff; 2];
 const DIGEST: u8 = 0x80;
 const LINK_ADDRESS_LEN: usize = 16;
 
-/// Most octets of an identity that stand in the key as they are, whatever is keyed by.
-pub const IDENTITY_LEN_MAX: usize = DUID_LEN_MAX - TYPE.len() - 1 - LINK_ADDRESS_LEN;
+// As many octets as fit, whatever is keyed by.
+const _: () = assert!(IDENTITY_LEN_MAX == DUID_LEN_MAX - TYPE.len() - 1 - LINK_ADDRESS_LEN);
 
 /// Such a key, made for a message.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -38,13 +39,7 @@ impl SubscriberKey {
         identity: &[u8],
         digest: impl FnOnce(&[u8]) -> [u8; 16],
     ) -> Option<Self> {
-        // An enterprise number without a Remote-Id behind it names nobody (RFC 4649 §3).
-        let names_nobody = match by {
-            ClientKey::Duid => return None,
-            ClientKey::RemoteId => 4,
-            ClientKey::InterfaceId | ClientKey::SubscriberId => 0,
-        };
-        if identity.len() <= names_nobody {
+        if by == ClientKey::Duid || !by.names_somebody(identity.len()) {
             return None;
         }
         let is_digest = identity.len() > IDENTITY_LEN_MAX;

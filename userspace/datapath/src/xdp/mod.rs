@@ -20,7 +20,7 @@ use aya::programs::links::FdLink;
 use aya::programs::xdp::{XdpLink, XdpMode};
 use aya::programs::{TestRun, TestRunAttrs, TestRunOptions, Xdp};
 use aya::{Ebpf, EbpfLoader, Pod};
-use wire::steer::{Pass, SHARDS, WORKERS_MAX, socket_index};
+use wire::steer::{ClientKey, Pass, SHARDS, WORKERS_MAX, socket_index};
 
 pub(crate) use self::divert::Divert;
 pub use self::error::XdpError;
@@ -82,15 +82,17 @@ impl Steering {
     /// Loads the program and its maps into the kernel. All shards belong to worker 0, no socket is
     /// registered and no unicast address served. With `debug` the program logs every verdict,
     /// which [`Steering::flush_log`] hands on; without it the logging code is not even there,
-    /// because the verifier takes it out.
+    /// because the verifier takes it out. So it is with the walk to relays' options where
+    /// `steer_by` is the DUID.
     ///
     /// # Errors
     ///
     /// The binary has no program, or the kernel refuses it.
-    pub fn load(debug: bool) -> Result<Self, XdpError> {
+    pub fn load(debug: bool, steer_by: ClientKey) -> Result<Self, XdpError> {
         let object = object::STEER.ok_or(XdpError::NotBuilt)?;
         let mut ebpf = EbpfLoader::new()
             .override_global("DEBUG", &u8::from(debug), true)
+            .override_global("STEER_BY", &steer_by.code(), true)
             .load(object)?;
         let flush_log = if debug {
             Some(logger(&mut ebpf)?)

@@ -65,6 +65,7 @@ impl Link {
             io,
             // The peer writes whole checksums.
             verify_checksums: VerifyChecksums::On,
+            steer_by: wire::ClientKey::Duid,
             addresses: Vec::new(),
         };
         self.server

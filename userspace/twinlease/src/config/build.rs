@@ -96,6 +96,7 @@ impl Config {
                 model::VerifyChecksums::Off => datapath::VerifyChecksums::Off,
             },
             addresses: interface.addresses.clone(),
+            steer_by: interface.steer_by,
         };
         self.interfaces.iter().map(spec).collect()
     }

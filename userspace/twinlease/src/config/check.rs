@@ -13,6 +13,7 @@ use super::model::{Config, Idle, Interface, Io, Lifetimes, Link, VerifyChecksums
 use super::network;
 use super::read::Placed;
 use super::reservations::{self, Lines};
+use super::steering;
 use super::value::{Secs, Within};
 use engine::ReservationTable;
 use wire::OptionCode;
@@ -64,6 +65,8 @@ pub fn check(
     reconfigure(file, findings);
     network::check(file, &failover, findings);
     network::relay_supplied_options(file, findings);
+    let cores = worker_cores(&file.workers, cores, findings);
+    steering::check(file, cores.len(), findings);
     let config = Config {
         text: text.into(),
         state_dir: value(&file.server.state_dir).unwrap_or_else(|| STATE_DIR.into()),
@@ -72,7 +75,7 @@ pub fn check(
         preference: value(&file.server.preference)
             .and_then(|preference| u8::try_from(preference.0).ok())
             .unwrap_or(0),
-        cores: worker_cores(&file.workers, cores, findings),
+        cores,
         idle: value(&file.workers.idle).unwrap_or(Idle::Adaptive),
         interfaces,
         rapid_commit: value(&file.rapid_commit).unwrap_or(false),
@@ -216,6 +219,7 @@ fn interfaces(file: &[file::Interface], findings: &mut Findings) -> Vec<Interfac
         name: value(&interface.name).unwrap_or_default(),
         io: value(&interface.io).unwrap_or(Io::Auto),
         verify_checksums: value(&interface.verify_checksums).unwrap_or(VerifyChecksums::Auto),
+        steer_by: value(&interface.steer_by).unwrap_or_default(),
         addresses: interface
             .addresses
             .iter()

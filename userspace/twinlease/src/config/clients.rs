@@ -6,7 +6,7 @@ use wire::ClientKey;
 
 use super::fault::Findings;
 use super::file::{self, Maybe, words};
-use super::read::Reader;
+use super::read::{Placed, Reader};
 use super::value::{FromToml, Secs, Within, Wrong, word};
 
 /// Those keys, as a link has them.
@@ -25,6 +25,11 @@ words!(ClientKey, "\"duid\", \"remote-id\", \"interface-id\" or \"subscriber-id\
 );
 
 impl ClientKeys {
+    /// `client-key`.
+    pub(super) fn key(&self) -> Option<&Placed<ClientKey>> {
+        self.client_key.as_ref()
+    }
+
     pub(super) fn read(t: &mut Reader<'_, '_>) -> Self {
         Self {
             client_key: t.get("client-key"),

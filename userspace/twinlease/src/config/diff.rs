@@ -1,10 +1,11 @@
 //! What a new config changes, in words for the operator, and what of that only a restart can do.
 
-use super::model::{Config, Lifetimes, Link, Pool};
+use super::model::{Config, Interface, Lifetimes, Link, Pool};
 use crate::control::view::kind_word;
 use engine::{ClassSpec, Clients, ReservationChanges};
 use std::collections::BTreeMap;
 use std::fmt::Display;
+use wire::ClientKey;
 
 /// What differs and cannot be changed while clients are served.
 pub fn needs_restart(before: &Config, after: &Config) -> Vec<String> {
@@ -21,7 +22,11 @@ pub fn needs_restart(before: &Config, after: &Config) -> Vec<String> {
         ),
         ("workers.cores", before.cores == after.cores),
         ("workers.idle", before.idle == after.idle),
-        ("interface", before.interfaces == after.interfaces),
+        (
+            "interface",
+            but_for_steering(before).eq(but_for_steering(after)),
+        ),
+        ("interface.steer-by", steer_by(before).eq(steer_by(after))),
         (
             "control.socket",
             before.control_socket == after.control_socket,
@@ -33,6 +38,22 @@ pub fn needs_restart(before: &Config, after: &Config) -> Vec<String> {
     changed
         .map(|(key, _)| format!("{key} has changed; restart the server to apply that"))
         .collect()
+}
+
+/// The interfaces as they are but for what they steer by.
+fn but_for_steering(config: &Config) -> impl Iterator<Item = Interface> {
+    let interfaces = config.interfaces.iter().cloned();
+    interfaces.map(|interface| Interface {
+        steer_by: ClientKey::Duid,
+        ..interface
+    })
+}
+
+/// What each interface is steered by, where that is not the DUID.
+fn steer_by(config: &Config) -> impl Iterator<Item = (&str, ClientKey)> {
+    let interfaces = config.interfaces.iter();
+    let steered = interfaces.map(|interface| (interface.name.as_str(), interface.steer_by));
+    steered.filter(|(_, key)| *key != ClientKey::Duid)
 }
 
 /// What differs of what can be changed at any time, a line each.
@@ -361,6 +382,11 @@ range = "2001:db8:2::/64"
         assert_eq!(
             changed(&[("name = \"eth0\"", "name = \"eth1\"")]).0,
             ["interface has changed; restart the server to apply that"]
+        );
+        let steered = "name = \"eth0\"\nsteer-by = \"remote-id\"";
+        assert_eq!(
+            changed(&[("name = \"eth0\"", steered)]).0,
+            ["interface.steer-by has changed; restart the server to apply that"]
         );
     }
 }

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 
 use engine::OptionValues;
 use toml::de::DeValue;
+use wire::ClientKey;
 
 use super::class::{Class, ClassNames};
 use super::clients::ClientKeys;
@@ -65,6 +66,7 @@ pub struct Interface {
     pub name: Maybe<String>,
     pub io: Maybe<Io>,
     pub verify_checksums: Maybe<VerifyChecksums>,
+    pub steer_by: Maybe<ClientKey>,
     pub addresses: List<Ipv6Addr>,
 }
 
@@ -181,6 +183,7 @@ impl File {
                     name: t.require("name"),
                     io: t.get("io"),
                     verify_checksums: t.get("verify-checksums"),
+                    steer_by: t.get("steer-by"),
                     addresses: t.list("addresses"),
                 }),
                 lifetimes,

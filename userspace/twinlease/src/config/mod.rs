@@ -14,6 +14,7 @@ mod network;
 mod options;
 mod read;
 mod reservations;
+mod steering;
 #[cfg(test)]
 mod tests;
 pub mod value;

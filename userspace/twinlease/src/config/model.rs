@@ -123,6 +123,8 @@ pub struct Interface {
     pub verify_checksums: VerifyChecksums,
     /// Unicast addresses served besides those the kernel has on the interface.
     pub addresses: Vec<Ipv6Addr>,
+    /// What the XDP program steers packets by.
+    pub steer_by: wire::ClientKey,
 }
 
 /// Lifetimes as told to clients; `preferred <= valid`, `valid > 0`.

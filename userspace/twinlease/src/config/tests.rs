@@ -12,6 +12,7 @@ use wire::OptionCode;
 mod classes;
 mod failover;
 mod links;
+mod steering;
 
 const CORES: [usize; 2] = [0, 1];
 

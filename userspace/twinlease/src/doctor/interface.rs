@@ -190,6 +190,7 @@ mod tests {
             name: "eth0".to_owned(),
             io,
             verify_checksums: VerifyChecksums::Auto,
+            steer_by: wire::ClientKey::Duid,
             addresses: Vec::new(),
         }
     }

@@ -6,7 +6,7 @@ use std::vec::Vec;
 use proptest::prelude::*;
 
 use super::*;
-use crate::{MessageIndex, RelayChain};
+use crate::{MessageIndex, OptionCode, RelayChain, SubscriberKey};
 
 type RawOptions = Vec<(u16, Vec<u8>)>;
 
@@ -45,6 +45,27 @@ fn payload(
     message
 }
 
+/// Among them options that subscribers are told apart by, some of which name nobody.
+fn any_relay_options() -> impl Strategy<Value = RawOptions> {
+    use prop::collection::vec;
+    let code = prop::sample::select(vec![18_u16, 37, 38, 1_000]);
+    let data = prop_oneof![vec(any::<u8>(), 0..=5), vec(any::<u8>(), IDENTITY_LEN_MAX)];
+    vec((code, data), 0..3)
+}
+
+/// The payload behind headers that are served.
+fn framed(payload: &[u8]) -> Vec<u8> {
+    let len = (payload.len() as u16 + 8).to_be_bytes();
+    let mut frame = vec![0; 12];
+    frame.extend(ETHERTYPE_IPV6.to_be_bytes());
+    frame.extend([0x60, 0, 0, 0, len[0], len[1], NEXT_HEADER_UDP, 1]);
+    frame.extend([0; 16]);
+    frame.extend(ALL_SERVERS.to_be_bytes());
+    frame.extend([2, 35, 2, 35, len[0], len[1], 0, 0]);
+    frame.extend(payload);
+    frame
+}
+
 fn whole(payload: &[u8]) -> Span {
     Span {
         at: 0,
@@ -76,9 +97,48 @@ proptest! {
     }
 
     #[test]
+    fn the_walk_and_the_parser_find_the_same_subscriber(
+        layers in prop::collection::vec((any_relay_options(), any_relay_options()), 0..10),
+        duid in prop::collection::vec(any::<u8>(), 3..=130),
+        key in prop::sample::select(&ClientKey::ALL[1..]),
+    ) {
+        let payload = payload(&layers, &duid, &(Vec::new(), Vec::new()));
+        let located = locate_identity(&payload.as_slice(), whole(&payload), key);
+        if layers.len() > RELAY_LAYERS_MAX {
+            prop_assert_eq!(located, Err(Pass::TooDeep));
+            return Ok(());
+        }
+        let chain = RelayChain::parse(&payload).expect("well formed");
+        let mut nearest_first = chain.relays.iter().rev();
+        let code = OptionCode(key.code());
+        let said = nearest_first.find_map(|relay| relay.options.find(code));
+        let identity = said.map(|option| option.data);
+        let subscriber = identity.and_then(|id| SubscriberKey::new(key, 7, id, |_| [0; 16]));
+        let expected = match identity.filter(|_| subscriber.is_some()) {
+            Some(identity) => identity,
+            None => duid.as_slice(),
+        };
+        let span = located.expect("a client");
+        prop_assert_eq!(&payload[span.at..span.end], expected);
+
+        let shard = subscriber.map_or_else(|| shard_of(&duid), |key| key.duid().shard());
+        let frame = framed(&payload);
+        let found = shard_of_frame(&frame.as_slice(), key, |_| false);
+        match frame.len() > STEERED_LEN_MAX {
+            true => prop_assert_eq!(found, Err(Pass::FrameTooLong)),
+            false => prop_assert_eq!(found, Ok(shard)),
+        }
+    }
+
+    #[test]
     fn any_octets_are_walked_without_panic(payload in prop::collection::vec(any::<u8>(), 0..300)) {
         let packet = payload.as_slice();
-        let _: Result<ShardId, Pass> = shard_of_frame(&packet, |_| true);
+        for key in ClientKey::ALL {
+            let _: Result<ShardId, Pass> = shard_of_frame(&packet, key, |_| true);
+            if let Ok(span) = locate_identity(&packet, whole(&payload), key) {
+                prop_assert!(span.at <= span.end && span.end <= payload.len());
+            }
+        }
         if let Ok(span) = locate_duid(&packet, whole(&payload)) {
             prop_assert!(span.at <= span.end && span.end <= payload.len());
         }

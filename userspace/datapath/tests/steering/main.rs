@@ -4,6 +4,8 @@
 
 #![expect(clippy::print_stdout, reason = "a skipped test says why")]
 
+mod subscriber;
+
 use std::net::Ipv6Addr;
 use std::os::fd::{AsFd, OwnedFd};
 
@@ -11,7 +13,7 @@ use datapath::xdp::{self, Steering};
 use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use rustix::net::{AddressFamily, SocketType, socket};
-use wire::steer::{self, Pass, SHARDS, ShardId};
+use wire::steer::{self, ClientKey, Pass, SHARDS, ShardId};
 
 /// A prime, so that a shard and its worker are never the same number by chance.
 const WORKERS: u8 = 13;
@@ -24,11 +26,16 @@ const SITE_GROUP: Ipv6Addr = Ipv6Addr::new(0xff05, 0, 0, 0, 0, 0, 1, 3);
 /// asks only at delivery whether they are bound, and a run outside of an interface delivers nothing.
 struct Kernel {
     steering: Steering,
+    steer_by: ClientKey,
     _sockets: Vec<OwnedFd>,
 }
 
 impl Kernel {
     fn new() -> Option<Self> {
+        Self::steering_by(ClientKey::Duid)
+    }
+
+    fn steering_by(steer_by: ClientKey) -> Option<Self> {
         if !xdp::available() {
             println!("skipped: built without the XDP program (cargo xtask setup)");
             return None;
@@ -37,7 +44,7 @@ impl Kernel {
             println!("skipped: loading an XDP program needs root");
             return None;
         }
-        let mut steering = Steering::load(false).expect("the kernel takes the program");
+        let mut steering = Steering::load(false, steer_by).expect("the kernel takes the program");
         steering
             .set_owner(&owners())
             .expect("the owner table is written");
@@ -57,6 +64,7 @@ impl Kernel {
         }
         Some(Self {
             steering,
+            steer_by,
             _sockets: sockets,
         })
     }
@@ -87,7 +95,7 @@ impl Kernel {
     /// Asserts that kernel and userspace judge alike, and gives the verdict.
     fn agree(&self, frame: &[u8]) -> Result<u8, Pass> {
         let kernel = self.judge(frame);
-        assert_eq!(kernel, expected(frame), "frame {frame:02x?}");
+        assert_eq!(kernel, expected(frame, self.steer_by), "frame {frame:02x?}");
         kernel
     }
 }
@@ -101,8 +109,8 @@ fn owner(shard: ShardId) -> u8 {
 }
 
 /// What userspace says of the frame.
-fn expected(frame: &[u8]) -> Result<u8, Pass> {
-    steer::shard_of_frame(&frame, |address| *address == SERVED.octets()).map(owner)
+fn expected(frame: &[u8], steer_by: ClientKey) -> Result<u8, Pass> {
+    steer::shard_of_frame(&frame, steer_by, |address| *address == SERVED.octets()).map(owner)
 }
 
 /// Options of a relay layer besides Relay Message, and how many of them stand before it.
@@ -327,17 +335,21 @@ fn a_frame_cut_at_any_octet_is_never_steered() {
 fn a_message_cut_at_any_octet_is_judged_alike() {
     let Some(kernel) = Kernel::new() else { return };
     for layers in [0, 1, 3] {
-        let frame = Recipe::new(layers, &DUID).frame();
-        for len in 62..frame.len() {
-            let mut cut = frame[..len].to_vec();
-            let udp_len = (len as u16 - 54).to_be_bytes();
-            cut[18..20].copy_from_slice(&udp_len);
-            cut[58..60].copy_from_slice(&udp_len);
-            // Octets behind the datagram must not be taken for a part of it.
-            let verdict = kernel.agree(&cut);
-            cut.extend(&frame[len..]);
-            assert_eq!(kernel.agree(&cut).is_ok(), verdict.is_ok(), "cut at {len}");
-        }
+        cut_message(&kernel, &Recipe::new(layers, &DUID).frame());
+    }
+}
+
+/// Cuts the datagram of a frame without tags at every octet of its message.
+fn cut_message(kernel: &Kernel, frame: &[u8]) {
+    for len in 62..frame.len() {
+        let mut cut = frame[..len].to_vec();
+        let udp_len = (len as u16 - 54).to_be_bytes();
+        cut[18..20].copy_from_slice(&udp_len);
+        cut[58..60].copy_from_slice(&udp_len);
+        // Octets behind the datagram must not be taken for a part of it.
+        let verdict = kernel.agree(&cut);
+        cut.extend(&frame[len..]);
+        assert_eq!(kernel.agree(&cut).is_ok(), verdict.is_ok(), "cut at {len}");
     }
 }
 
@@ -415,23 +427,30 @@ fn any_octets_behind_good_headers_are_judged_alike() {
 
 #[test]
 fn the_verifier_has_room_left() {
-    let Some(kernel) = Kernel::new() else { return };
-    let verified = kernel
-        .steering
-        .verified_instructions()
-        .expect("the kernel tells");
-    assert!(
-        verified.is_none_or(|count| count < 300_000),
-        "{verified:?} of 1,000,000"
-    );
+    for steer_by in ClientKey::ALL {
+        let Some(kernel) = Kernel::steering_by(steer_by) else {
+            return;
+        };
+        let verified = kernel
+            .steering
+            .verified_instructions()
+            .expect("the kernel tells");
+        println!("by {}: {verified:?} instructions", steer_by.as_str());
+        assert!(
+            verified.is_none_or(|count| count < 300_000),
+            "{verified:?} of 1,000,000"
+        );
+    }
 }
 
 #[test]
 fn the_program_loads_with_its_log_on() {
     let Some(_) = Kernel::new() else { return };
-    let mut steering = Steering::load(true).expect("the kernel takes the program");
-    steering
-        .run(&Recipe::new(0, &DUID).frame(), 1)
-        .expect("the frame is run");
-    steering.flush_log();
+    for steer_by in ClientKey::ALL {
+        let mut steering = Steering::load(true, steer_by).expect("the kernel takes the program");
+        steering
+            .run(&Recipe::new(0, &DUID).frame(), 1)
+            .expect("the frame is run");
+        steering.flush_log();
+    }
 }
