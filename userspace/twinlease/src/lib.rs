@@ -5,6 +5,7 @@ pub mod cli;
 pub mod config;
 pub mod control;
 pub mod control_lane;
+mod cores;
 pub mod counters;
 pub mod doctor;
 pub mod import;

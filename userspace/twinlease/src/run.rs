@@ -2,6 +2,7 @@
 //!
 //! Threads: one pinned worker for each configured core, the journal's own, and this one, which
 //! serves the control socket and the metrics, follows signals and addresses, and begins snapshots.
+//! The last two keep off the workers' cores (`cores.rs`).
 //! Nothing is answered before everything that was acknowledged is back; on the way out nothing is
 //! taken any more before what is held is committed.
 
@@ -9,6 +10,7 @@ use crate::config::Config;
 use crate::control::command::{WorkerHandle, Workers};
 use crate::control::server::{ControlListener, ControlState, serve, serve_metrics};
 use crate::control_lane::{ControlLane, LaneWaker, SharedLane};
+use crate::cores;
 use crate::counters::WorkerCounters;
 use crate::live::{Live, LiveWorker};
 use crate::partner::exchange::{self, FromWorkers, ToControl, ToWorker};
@@ -97,6 +99,8 @@ async fn serve_all(start: Start) -> anyhow::Result<()> {
     });
     let restored = restored?;
     let (datapath, ios) = opened.context("the interfaces cannot be opened")?;
+    // Recovery was for all cores; what begins from here on inherits this.
+    cores::leave_to_workers(&config.cores, &cores);
     let listener = ControlListener::bind(&config.control_socket)?;
     let current = Arc::new(ArcSwap::new(Arc::clone(&model)));
     let mut server = Server::start(&config, &current, &owner, restored, datapath, ios)?;
@@ -350,9 +354,11 @@ impl Server {
         self.counters
             .push((Arc::clone(&desk.counters), Arc::clone(io.counters())));
         let name = format!("worker-{}", desk.index);
+        let core = config.cores.get(desk.index).copied();
         let worker = Worker {
             inbox: Arc::clone(&self.inboxes[desk.index]),
-            core: config.cores.get(desk.index).copied(),
+            core,
+            shares_core: core.is_none_or(cores::may_use),
             idle: config.idle,
             stop: Arc::clone(&self.stop),
             desk,

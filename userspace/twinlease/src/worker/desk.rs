@@ -351,6 +351,11 @@ impl Desk {
         self.counters.drops.of(reason.index()).add(1);
     }
 
+    /// Whether a client waits for a commit.
+    pub fn holds_replies(&self) -> bool {
+        self.held.replies() > 0
+    }
+
     /// Whether a client still waits for a commit, or anything recorded is not on disk.
     pub fn has_uncommitted(&self) -> bool {
         self.held.replies() > 0 || self.appender.committed() < self.appender.ticket()

@@ -9,6 +9,7 @@
 //! Invariant: a reply that tells a client of a change leaves only after the journal has committed
 //! the change, and a position goes back to its pool only after the end of its binding is committed.
 
+mod aside;
 mod desk;
 mod drops;
 mod gate;
@@ -26,6 +27,7 @@ mod rest;
 mod shards;
 mod trace;
 
+use aside::Aside;
 pub use desk::Desk;
 pub use drops::WorkerDrop;
 pub use gate::Gate;
@@ -87,6 +89,8 @@ pub struct Worker {
     pub inbox: Arc<Inbox>,
     /// The logical CPU to run on; `None` leaves it to the kernel.
     pub core: Option<usize>,
+    /// Whether journal and control may run there too.
+    pub shares_core: bool,
     /// What to do when there is nothing to do.
     pub idle: Idle,
     /// Set to stop taking packets, commit and return.
@@ -103,6 +107,7 @@ impl Worker {
         // Where the kernel refuses, short sleeps cost more.
         let _ = rustix::thread::set_current_timer_slack(Some(TIMER_SLACK_NS));
         let mut rest = Rest::new(self.idle);
+        let mut aside = Aside::new(Instant::now());
         let mut laps = Laps::new();
         let mut snapshot: Option<SnapshotWalk> = None;
         let mut counted_at = AbsTime(0);
@@ -116,7 +121,8 @@ impl Worker {
             laps.end(Stage::Receive);
             work += self.read_mail(now, &mut snapshot);
             laps.end(Stage::Mail);
-            work += self.desk.deliver_committed(&mut self.io.tx, now);
+            let delivered = self.desk.deliver_committed(&mut self.io.tx, now);
+            work += delivered;
             laps.end(Stage::Deliver);
             work += self.desk.correspond(now);
             work += self.desk.expire(now);
@@ -140,6 +146,12 @@ impl Worker {
                 _ => {
                     laps.count(&self.desk.counters.stages);
                     rest.worked(done);
+                }
+            }
+            if self.shares_core {
+                match self.desk.holds_replies() && delivered == 0 {
+                    true => aside.look(done),
+                    false => aside.begin_anew(done),
                 }
             }
         }
