@@ -97,7 +97,7 @@ fn run(arguments: &Arguments) -> Result<()> {
     for (name, run) in chosen {
         println!("{name}");
         let began = Instant::now();
-        let findings = run().with_context(|| format!("scenario {name}"));
+        let findings = attempt(run).with_context(|| format!("scenario {name}"));
         match &findings {
             Ok(findings) => {
                 print!("{}", report::table(&findings.figures));
@@ -109,15 +109,18 @@ fn run(arguments: &Arguments) -> Result<()> {
         }
         println!("{name}: {:.0} s", began.elapsed().as_secs_f64());
         chapters.push(Chapter { name, findings });
+        // After each: whatever becomes of the next, what was measured is kept.
+        if let Some(json) = json {
+            report::write_json(json, scenario, &report::figures_of(&chapters))?;
+        }
+        if scenario == ALL {
+            report::write_page(Path::new(REPORT), &chapters)?;
+        }
         if lab::interrupted() {
             bail!("interrupted");
         }
     }
-    if let Some(json) = json {
-        report::write_json(json, scenario, &report::figures_of(&chapters))?;
-    }
     if scenario == ALL {
-        report::write_page(Path::new(REPORT), &chapters)?;
         println!("report: {REPORT}/report.md");
     }
     let failed: Vec<&str> = chapters
@@ -129,6 +132,16 @@ fn run(arguments: &Arguments) -> Result<()> {
         bail!("failed: {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// One scenario's panic must not cost the others their figures; its namespaces and servers go while
+/// it unwinds.
+fn attempt(run: Run) -> Result<Findings> {
+    std::panic::catch_unwind(run).unwrap_or_else(|panic| {
+        let message = panic.downcast_ref::<String>().map(String::as_str);
+        let message = message.or_else(|| panic.downcast_ref::<&str>().copied());
+        bail!("it panicked: {}", message.unwrap_or("without a message"))
+    })
 }
 
 /// The first SIGINT or SIGTERM ends what is under way, so that servers stop and namespaces are

@@ -1,6 +1,7 @@
 //! The loop of the generator: one thread that does nothing else, with the real clock.
 
 use std::collections::VecDeque;
+use std::num::NonZeroU64;
 use std::time::{Duration, Instant};
 
 use super::flow::{Load, Outgoing};
@@ -14,7 +15,7 @@ const SEND_BATCH: usize = 32;
 const OBSERVE: Duration = Duration::from_millis(200);
 
 /// How long a generator that sleeps does so when it has nothing to do.
-const NAP: Duration = Duration::from_micros(50);
+const NAP: Duration = Duration::from_micros(20);
 
 /// What the generator does while there is nothing to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +23,7 @@ pub enum Idle {
     /// Keeps its core. Yielding instead costs milliseconds when another busy thread is there: the
     /// kernel takes it for a wish to wait a whole slice.
     Spin,
-    /// Leaves its core to others for a moment: for a server that wants all cores.
+    /// Leaves its core to others for a moment: for a server that has threads on it as well.
     Sleep,
 }
 
@@ -54,6 +55,8 @@ pub fn drive<L: Load>(
     // What came in while a reply could not be sent at once, and what found no room.
     let mut waiting: VecDeque<Outgoing> = VecDeque::with_capacity(RECEIVE_BATCH * 2);
     let mut observed = Instant::now();
+    // Naps end when they should; where the kernel does not know it they are 50 µs longer.
+    let _ = rustix::thread::set_current_timer_slack(Some(NonZeroU64::MIN));
     loop {
         port.receive(RECEIVE_BATCH, &mut |payload| {
             waiting.extend(load.take(clock.now_ns(), payload));

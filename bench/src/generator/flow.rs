@@ -179,6 +179,13 @@ impl<'b> Flow<'b> {
         }
     }
 
+    /// Begins at this time: what it took to make the run is not charged to the server.
+    pub fn beginning_at(mut self, begin_ns: u64) -> Self {
+        self.schedule = self.schedule.beginning_at(begin_ns);
+        self.last_intended_ns = begin_ns;
+        self
+    }
+
     /// Clients that turn to the server that advertised last, when another one does: partners that
     /// take each other's place.
     pub fn following(mut self) -> Self {

@@ -8,9 +8,42 @@ use super::message::Leases;
 /// for leases held twice is a sort afterwards.
 #[derive(Debug, Default)]
 pub struct Book {
-    addresses: Vec<u128>,
+    addresses: Column,
     /// The length is in the lowest octet, which a delegated prefix has no use for.
-    prefixes: Vec<u128>,
+    prefixes: Column,
+}
+
+/// A lease for each client, 0 for none, in pieces that the kernel hands out zeroed, page by page as
+/// they are first written: one that grew as a whole would hold the generator up for tens of
+/// milliseconds each time, and clients would seem to have waited for the server.
+#[derive(Debug, Default)]
+struct Column(Vec<Box<[u128]>>);
+
+/// Clients in a piece of a [`Column`].
+const PIECE: usize = 1 << 20;
+
+impl Column {
+    fn get(&self, Client(client): Client) -> u128 {
+        let piece = self.0.get(client as usize / PIECE);
+        piece.map_or(0, |piece| piece[client as usize % PIECE])
+    }
+
+    fn put(&mut self, Client(client): Client, lease: u128) {
+        let piece = client as usize / PIECE;
+        while self.0.len() <= piece {
+            self.0.push(vec![0; PIECE].into_boxed_slice());
+        }
+        self.0[piece][client as usize % PIECE] = lease;
+    }
+
+    /// No client beyond these has a lease.
+    fn clients(&self) -> u32 {
+        (self.0.len() * PIECE) as u32
+    }
+
+    fn held(&self) -> impl Iterator<Item = &u128> {
+        self.0.iter().flatten().filter(|lease| **lease != 0)
+    }
 }
 
 /// The longest prefix that has its lowest octet free.
@@ -23,9 +56,8 @@ impl Book {
     }
 
     /// What the client holds.
-    pub fn leases(&self, Client(client): Client) -> Option<Leases> {
-        let at = |book: &[u128]| book.get(client as usize).copied().unwrap_or_default();
-        let (address, prefix) = (at(&self.addresses), at(&self.prefixes));
+    pub fn leases(&self, client: Client) -> Option<Leases> {
+        let (address, prefix) = (self.addresses.get(client), self.prefixes.get(client));
         let leases = Leases {
             address,
             prefix: prefix & !0xff,
@@ -37,26 +69,26 @@ impl Book {
     /// The client was granted these.
     pub fn grant(&mut self, client: Client, leases: Leases) {
         if leases.address != 0 {
-            put(&mut self.addresses, client, leases.address);
+            self.addresses.put(client, leases.address);
         }
         if leases.prefix != 0 {
             let prefix = leases.prefix & !0xff | u128::from(leases.prefix_len);
-            put(&mut self.prefixes, client, prefix);
+            self.prefixes.put(client, prefix);
         }
     }
 
     /// The client gave its leases back.
-    pub fn give_back(&mut self, Client(client): Client) {
-        for book in [&mut self.addresses, &mut self.prefixes] {
-            if let Some(lease) = book.get_mut(client as usize) {
-                *lease = 0;
+    pub fn give_back(&mut self, client: Client) {
+        for column in [&mut self.addresses, &mut self.prefixes] {
+            if column.get(client) != 0 {
+                column.put(client, 0);
             }
         }
     }
 
     /// Clients with a lease.
     pub fn held(&self) -> usize {
-        let longest = self.addresses.len().max(self.prefixes.len()) as u32;
+        let longest = self.addresses.clients().max(self.prefixes.clients());
         (0..longest)
             .filter(|client| self.leases(Client(*client)).is_some())
             .count()
@@ -64,8 +96,8 @@ impl Book {
 
     /// Leases that two clients hold at this moment; overlapping prefixes count. 0 is right.
     pub fn held_twice(&self) -> usize {
-        let ends = |book: &[u128], last_of: fn(u128) -> (u128, u128)| {
-            let mut held: Vec<_> = book.iter().filter(|lease| **lease != 0).collect();
+        let ends = |column: &Column, last_of: fn(u128) -> (u128, u128)| {
+            let mut held: Vec<_> = column.held().collect();
             held.sort_unstable();
             let mut twice = 0;
             let mut taken_to = None;
@@ -82,15 +114,6 @@ impl Book {
         };
         ends(&self.addresses, |address| (address, address)) + ends(&self.prefixes, of_prefix)
     }
-}
-
-fn put(book: &mut Vec<u128>, Client(client): Client, lease: u128) {
-    let index = client as usize;
-    if book.len() <= index {
-        // Grown in large steps: memory that is never touched costs nothing.
-        book.resize((index + 1).next_multiple_of(1 << 20), 0);
-    }
-    book[index] = lease;
 }
 
 #[cfg(test)]

@@ -28,6 +28,11 @@ impl Schedule {
         }
     }
 
+    /// The same from another time on.
+    pub fn beginning_at(self, begin_ns: u64) -> Self {
+        Self { begin_ns, ..self }
+    }
+
     /// The next exchange that is due at `now_ns`: its index and its time. Asks to be called again.
     pub fn next_due(&mut self, now_ns: u64) -> Option<(u64, u64)> {
         if self.begun == self.total {

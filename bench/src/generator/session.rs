@@ -255,8 +255,7 @@ impl Session {
         self.port.receive(usize::MAX, &mut |_| {});
         let before = self.port.drops();
         let duid = std::mem::take(&mut self.server_duid);
-        let begin_ns = clock.now_ns();
-        let mut flow = Flow::new(plan, begin_ns, per_second, total, &mut self.book, &duid);
+        let mut flow = Flow::new(plan, 0, per_second, total, &mut self.book, &duid);
         if follows {
             flow = flow.following();
         }
@@ -270,6 +269,7 @@ impl Session {
             progress.tick();
             goes_on(flow, now_ns)
         };
+        let mut flow = flow.beginning_at(clock.now_ns());
         drive(
             self.port.as_mut(),
             &mut flow,

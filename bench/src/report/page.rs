@@ -103,10 +103,11 @@ fn circumstances() -> String {
     text.push_str(
         "\nThe generator has core 0, the server's worker core 1. Between them is a veth with AF_XDP in\n\
          copy mode at both ends, whose softirq runs on the core of the sender: core 0 also pays for\n\
-         the server's XDP program and the copy to it. The server's journal runs where the kernel\n\
-         puts it, every grant is on disk before it is answered. A highest rate is one at which at\n\
-         most 0.1 % of the exchanges are unanswered a second after their intended time, in the\n\
-         median of three runs; latencies count from intended times.\n",
+         the server's XDP program and the copy to it. The server's journal shares core 0\n\
+         with the generator, which leaves it while nothing is due; every grant is on disk before it is\n\
+         answered. A highest rate is one at which at most 0.1 % of the exchanges are unanswered a\n\
+         second after their intended time, in the median of three runs; latencies count from intended\n\
+         times.\n",
     );
     text
 }

@@ -3,8 +3,8 @@
 //!
 //! The generator has core 0 and the server's worker core 1. The softirq of a veth runs on the core of
 //! whoever sends, so that core 0 also pays for the XDP program and the copy into the server's UMEM,
-//! and core 1 for the copy into the generator's. The server's journal and control threads run where
-//! the kernel puts them.
+//! and core 1 for the copy into the generator's. The server keeps its journal and control threads off
+//! its workers' cores: they share core 0 with the generator, which leaves it while nothing is due.
 
 use std::fs;
 use std::net::Ipv6Addr;
@@ -271,7 +271,9 @@ pub fn session(
     let port = peer.inside(|| XdpPort::open(&addresses))?;
     let links: Vec<Ipv6Addr> = (0..relays).map(link_address).collect();
     let port: Box<dyn Port + Send> = Box::new(port);
-    Ok(Session::new(port, numbering, wants, Relays::new(&links, layers)).with_progress())
+    let mut session = Session::new(port, numbering, wants, Relays::new(&links, layers));
+    session.sleep_when_idle();
+    Ok(session.with_progress())
 }
 
 /// A relay's address on the server's link.

@@ -39,7 +39,7 @@ pub fn run() -> Result<Findings> {
         let seconds = TIME.as_secs_f64();
         let mut load = Hostile::new(honest, plan, rate * JUNK, LOOPING_PER_S, seconds);
         let mut observe = |_: &mut Hostile<'_>, _| !lab::interrupted();
-        drive(port, &mut load, Clock::start(), Idle::Spin, &mut observe);
+        drive(port, &mut load, Clock::start(), Idle::Sleep, &mut observe);
         Ok((load.tally().clone(), load.hostile_sent))
     })?;
     let drops = server.process.status()?.drops()? - drops_before;

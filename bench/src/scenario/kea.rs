@@ -28,7 +28,6 @@ pub fn run() -> Result<Findings> {
         let ground = Ground::new()?;
         let _kea = start(&ground)?;
         let mut session = ground.direct(NA, 1)?;
-        session.sleep_when_idle();
         let maximum = on_core(GENERATOR_CORE, || Ok(session.maximum(&SARR, FROM)))?;
         check(&session)?;
         if maximum.per_second == 0.0 {

@@ -108,15 +108,13 @@ impl Ground {
         Ok(server)
     }
 
-    /// Clients on the LAN; they leave the core to others while there is nothing to send.
+    /// Clients on the LAN.
     ///
     /// # Errors
     /// The port cannot be opened.
     pub fn clients(&self) -> Result<Session> {
         let server = self.site.server(Role::Primary);
-        let mut session = ground::session(&self.client, server, NA, NUMBERING, 1)?;
-        session.sleep_when_idle();
-        Ok(session)
+        ground::session(&self.client, server, NA, NUMBERING, 1)
     }
 
     /// What a server says of its endpoint, asked without a process that would take part of a core;

@@ -26,7 +26,6 @@ pub fn run() -> Result<Findings> {
         let ground = Ground::new()?;
         let spec = ServerSpec::default();
         let mut session = ground.direct(NA, 1)?;
-        session.sleep_when_idle();
         let numbering = Numbering { salt: 1, relays: 0 };
         fill(
             ground.state(),

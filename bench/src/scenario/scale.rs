@@ -10,9 +10,8 @@ use crate::generator::flow::Kind;
 use crate::generator::session::{Who, Work};
 use crate::report::{Curve, Findings};
 
-const SIZES: [(u32, &str, &str); 4] = [
+const SIZES: [(u32, &str, &str); 3] = [
     (10_000, "sarr_10k_per_s", "renew_10k_per_s"),
-    (100_000, "sarr_100k_per_s", "renew_100k_per_s"),
     (1_000_000, "sarr_1m_per_s", "renew_1m_per_s"),
     (10_000_000, "sarr_10m_per_s", "renew_10m_per_s"),
 ];

@@ -31,7 +31,7 @@ pub fn run() -> Result<Findings> {
             points.push((now_ns as f64 / 1e9, storm.bound() as f64));
             !lab::interrupted()
         };
-        drive(port, &mut storm, Clock::start(), Idle::Spin, &mut observe);
+        drive(port, &mut storm, Clock::start(), Idle::Sleep, &mut observe);
         Ok(storm.tally().clone())
     })?;
     ensure!(!lab::interrupted(), "interrupted");
