@@ -8,7 +8,7 @@ use engine::{
     Context, Handover, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, Outcome,
     PoolConfig, ReservationKey, ReservationTable, ReservationTerms, answer, expire, parse,
 };
-use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
+use lease::{AbsTime, AllocationKey, BindingDelta, Lease, Lengths, PoolSpec, Shard};
 use libfuzzer_sys::fuzz_target;
 use std::cell::RefCell;
 use std::collections::BTreeMap;
@@ -32,13 +32,18 @@ fn lease(text: &str, len: u8) -> Lease {
     }
 }
 
-/// A dense pool of few addresses, one of prefixes, and a link with a sparse pool; `number` cuts the
-/// prefixes in another way.
+/// A dense pool of few addresses, one of prefixes of one length or of several, and a link with a
+/// sparse pool and one of several lengths; `number` cuts the prefixes in another way.
 fn builder(number: u8) -> ModelBuilder {
     let addresses =
         |from, to| PoolConfig::new(PoolSpec::addresses(ip(from), ip(to)).expect("a range"));
     let prefixes = |text, len, delegated| {
         PoolConfig::new(PoolSpec::prefixes(lease(text, len), delegated).expect("a prefix pool"))
+    };
+    let between = |text, len, [shortest, default, longest]: [u8; 3]| {
+        let lengths = Lengths { shortest, default };
+        let spec = PoolSpec::prefixes_between(lease(text, len), lengths, longest);
+        PoolConfig::new(spec.expect("a prefix pool"))
     };
     let access = LinkSpec {
         name: "access".to_owned(),
@@ -46,7 +51,12 @@ fn builder(number: u8) -> ModelBuilder {
         link_addresses: vec![lease("2001:db8:1::", 64)],
         pools: vec![
             addresses("2001:db8:1::4", "2001:db8:1::b"),
-            prefixes("2001:db8:8000::", 48, 51 + number % 2),
+            match number % 4 {
+                0 => prefixes("2001:db8:8000::", 48, 51),
+                1 => prefixes("2001:db8:8000::", 48, 52),
+                2 => between("2001:db8:8000::", 48, [49, 51, 52]),
+                _ => between("2001:db8:8000::", 48, [50, 52, 55]),
+            },
         ],
         ..LinkSpec::default()
     };
@@ -59,6 +69,7 @@ fn builder(number: u8) -> ModelBuilder {
                     .expect("a /64"),
             ),
             prefixes("2001:db8:9000::", 36, 64),
+            between("2001:db8:a000::", 44, [48, 56, 64 - number % 2]),
         ],
         ..LinkSpec::default()
     };
@@ -67,6 +78,7 @@ fn builder(number: u8) -> ModelBuilder {
         ("access", ReservationKey::Duid(&[0, 3, 7]), lease("2001:db8:1::5", 128)),
         ("access", ReservationKey::InterfaceId(b"p"), lease("2001:db8:1::6", 128)),
         ("wide", ReservationKey::InterfaceId(b"p"), lease("2001:db8:2::5", 128)),
+        ("wide", ReservationKey::InterfaceId(b"q"), lease("2001:db8:a001:100::", 56)),
     ] {
         let reserved = reserved.push(0, link, key, lease, &ReservationTerms::NONE);
         reserved.expect("a lease and a key");

@@ -132,7 +132,7 @@ impl Handover {
             self.next.reservations().hold(lease);
         }
         for served in self.next.pools_touching(lease).filter(|s| !s.inherited) {
-            if served.pool.contains(lease) {
+            if served.pool.fits(lease) {
                 // Taken already if the walk and a change both saw it; reserved ones are not drawn.
                 let _taken = served.pool.adopt(shard, lease);
             } else {

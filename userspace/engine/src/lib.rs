@@ -22,6 +22,7 @@ pub mod reconfigure;
 pub mod recovery;
 
 mod attributes;
+mod lengths;
 mod plan;
 mod policy;
 mod relay;

@@ -87,6 +87,11 @@ pub enum NotImported {
         "a pool gives leases of another length there; make the pool's leases as long, or move it"
     )]
     OtherLength,
+    /// Others have parts of it reserved.
+    #[error(
+        "a part of it is reserved for another client; move the reservation, or wait for its end"
+    )]
+    PartlyReserved,
     /// Statuses that only a failover partner has a use for.
     #[error("its status is none that a client's lease can have")]
     Status,
@@ -188,6 +193,9 @@ fn place(
     let pool = model.pool_of(lease).map(crate::ServedPool::pool);
     let drawn = pool.is_some_and(|pool| !pool.is_reserved(lease));
     if !drawn {
+        if pool.is_some_and(|pool| !pool.fits(lease)) {
+            return Err(NotImported::PartlyReserved);
+        }
         if pool.is_none() && model.pools_touching(lease).next().is_some() {
             return Err(NotImported::OtherLength);
         }

@@ -13,6 +13,7 @@ use crate::drop_reason::DropReason;
 use crate::exchange::Context;
 use crate::failover;
 use crate::ingress::Parsed;
+use crate::lengths::{self, Rank};
 use crate::lifetime::Lifetimes;
 use crate::model::{
     ClassSet, Link, Membership, PoolId, RESERVED_MAX, Reservation, Reserved, ServedPool,
@@ -146,7 +147,7 @@ impl Policy<'_> {
         Ok(true)
     }
 
-    /// A prefix from a pool of exactly this length.
+    /// A prefix of exactly this length, from a pool that has it.
     fn draw_of_length(&self, ia: &Ia<'_>, len: u8, plan: &Plan) -> Option<Line> {
         let key = self.key(ia);
         let pools = self.link.pools(ia.kind).iter();
@@ -154,9 +155,9 @@ impl Policy<'_> {
         pools
             .map(|id| (id, model.pool(*id)))
             .filter(|(_, served)| {
-                served.pool.spec().unit_len == len && served.classes.admits(self.classes.of)
+                served.pool.spec().has_len(len) && served.classes.admits(self.classes.of)
             })
-            .find_map(|(id, _)| self.draw_from(*id, &key, plan))
+            .find_map(|(id, _)| self.draw_from(*id, &key, len, plan))
     }
 
     /// For an IA that is known: extends its leases, replaces those that cannot be extended, and
@@ -319,22 +320,22 @@ impl Policy<'_> {
         let key = self.key(ia);
         let wanted_len = wanted_len(ia);
         let mut tried = None;
-        while let Some((rank, id)) = self.next_pool(ia.kind, group, wanted_len, tried) {
+        while let Some((rank, len, id)) = self.next_pool(ia.kind, group, wanted_len, tried) {
             tried = Some(rank);
-            if let Some(line) = self.draw_from(id, &key, plan) {
+            if let Some(line) = self.draw_from(id, &key, len, plan) {
                 return Some(line);
             }
         }
         None
     }
 
-    /// What the IA's hash leads to in this pool.
-    fn draw_from(&self, id: PoolId, key: &IaKey<'_>, plan: &Plan) -> Option<Line> {
+    /// What the IA's hash leads to in this pool, of this length.
+    fn draw_from(&self, id: PoolId, key: &IaKey<'_>, len: u8, plan: &Plan) -> Option<Line> {
         let served = self.context.model.pool(id);
         let (pool, share) = (&served.pool, self.leeway().share());
         let (lease, hold) = match self.taking {
-            Taking::Look => (pool.offer_among(self.shard, key, share)?, Hold::Free),
-            Taking::Take => (pool.claim_among(self.shard, key, share)?, Hold::Taken),
+            Taking::Look => (pool.offer_of(self.shard, key, len, share)?, Hold::Free),
+            Taking::Take => (pool.claim_of(self.shard, key, len, share)?, Hold::Taken),
         };
         let line = self.line(lease, id, served, hold, None);
         // A sparse pool sees only what is bound, so it may lead two IAs of a message to the same
@@ -346,33 +347,27 @@ impl Policy<'_> {
         Some(line)
     }
 
-    /// The pool to try after the one of rank `tried`. The order is that of the configuration,
-    /// unless the client wants a prefix length: then pools of that length come first, shorter
-    /// prefixes next, the nearest first (RFC 8168 §3.2), and longer ones last.
+    /// The pool, and the length in it, to try after what has rank `tried`. The order is that of the
+    /// configuration, unless the client wants a prefix length: see [`lengths`].
     fn next_pool(
         &self,
         kind: IaKind,
         group: u8,
         wanted_len: Option<u8>,
         tried: Option<Rank>,
-    ) -> Option<(Rank, PoolId)> {
+    ) -> Option<(Rank, u8, PoolId)> {
         let model = self.context.model;
         let ids = self.link.pools(kind).iter().enumerate();
         let of_group = ids.filter(|&(_, &id)| {
             let served = model.pool(id);
             served.group == group && served.classes.admits(self.classes.of)
         });
-        let ranked = of_group.map(|(order, &id)| {
-            let len = model.pool(id).pool.spec().unit_len;
-            let distance = wanted_len.map_or(0, |wanted| match wanted.checked_sub(len) {
-                Some(shorter) => u16::from(shorter),
-                None => u16::from(u8::MAX) + u16::from(len - wanted),
-            });
-            ((distance, order), id)
+        let ranked = of_group.filter_map(|(order, &id)| {
+            let spec = model.pool(id).pool.spec();
+            let (rank, len) = lengths::next(spec, wanted_len, order, tried)?;
+            Some((rank, len, id))
         });
-        ranked
-            .filter(|(rank, _)| Some(*rank) > tried)
-            .min_by_key(|(rank, _)| *rank)
+        ranked.min_by_key(|(rank, ..)| *rank)
     }
 
     /// Gives the IA what is reserved for the client, in the order of the configuration: what it has
@@ -550,9 +545,6 @@ impl Policy<'_> {
     }
 }
 
-/// Distance from the wanted length, then order in the configuration.
-type Rank = (u16, usize);
-
 /// Whether the client may use what the record says.
 pub(crate) fn is_active(record: &BindingRecord<'_>) -> bool {
     record.status == BindingStatus::Active
@@ -563,13 +555,20 @@ pub(crate) fn named<'a>(ia: &Ia<'a>) -> impl Iterator<Item = Lease> + use<'a> {
     within(ia).filter(|lease| lease.addr != 0)
 }
 
-/// The length of the first prefix in the IA: alone or with a prefix, it is what the client would
-/// like to have (RFC 8168 §3.1).
+/// The length that the client would like to have: that of a hint, before or behind the prefixes that
+/// it names (RFC 8168 §3.1), and without one that of the first of those.
 fn wanted_len(ia: &Ia<'_>) -> Option<u8> {
-    match ia.kind {
-        IaKind::Na => None,
-        IaKind::Pd => within(ia).map(|lease| lease.len).find(|len| *len != 0),
+    if ia.kind == IaKind::Na {
+        return None;
     }
+    let mut of_named = None;
+    for lease in within(ia).filter(|lease| lease.len != 0) {
+        if lease.addr == 0 {
+            return Some(lease.len);
+        }
+        of_named.get_or_insert(lease.len);
+    }
+    of_named
 }
 
 /// All leases in the IA. Its options are well formed: the message's index has read them.

@@ -19,7 +19,9 @@ pub use binding::{
 };
 pub use delta::BindingDelta;
 pub use leeway::{Answers, Leeway, LifetimeCap, Prefixes, Role};
-pub use pool::{AllocationKey, Pool, PoolCounts, PoolError, PoolSpec, Positions, Share, Sides};
+pub use pool::{
+    AllocationKey, Lengths, Pool, PoolCounts, PoolError, PoolSpec, Positions, Share, Sides,
+};
 pub use shard::{Ahead, Answer, Answered, BindingId, Shard, UnackedCounts};
 pub use subscriber::subscriber_key;
 pub use time::AbsTime;

@@ -3,7 +3,8 @@
 use crate::config::Idle;
 use crate::control::server::Routes;
 use crate::control::status::{
-    InterfaceReport, JournalReport, PoolReport, StatusReport, StatusSource, WorkerReport,
+    InterfaceReport, JournalReport, LengthsReport, PoolReport, StatusReport, StatusSource,
+    WorkerReport,
 };
 use crate::control::view::{kind_word, range_of};
 use crate::counters::WorkerCounters;
@@ -123,6 +124,12 @@ fn pool(model: &Model, served: &ServedPool) -> PoolReport {
             .class_names(served.classes())
             .map(Into::into)
             .collect(),
+        lengths: spec.lengths.map(|lengths| LengthsReport {
+            shortest: lengths.shortest,
+            default: lengths.default,
+            longest: spec.unit_len,
+            shortest_free: served.pool().shortest_free(),
+        }),
         size: saturated(counts.size),
         bound: saturated(counts.bound),
         reserved: saturated(counts.reserved),

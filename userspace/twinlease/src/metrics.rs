@@ -326,7 +326,19 @@ fn pools(families: &mut Families<'_>, pools: &[PoolReport]) -> fmt::Result {
             families.gauge(&name, &help, None, series)?;
         }
     }
-    Ok(())
+    let several = pools.iter().filter(|_| pools.len() <= POOL_SERIES_MAX);
+    let several = several.filter_map(|pool| {
+        let free = u32::from(pool.lengths?.shortest_free.unwrap_or(128));
+        let labels = [("link", pool.link.as_str()), ("pool", &pool.range)];
+        Some((labels, free))
+    });
+    families.gauge(
+        "pool_shortest_free_length",
+        "Length of the largest prefix that is free, of pools of several lengths; 128: none. Their \
+         other numbers are of prefixes of the longest length.",
+        None,
+        several,
+    )
 }
 
 fn journal(families: &mut Families<'_>, report: &StatusReport) -> fmt::Result {

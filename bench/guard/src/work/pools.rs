@@ -3,7 +3,7 @@
 use std::net::Ipv6Addr;
 
 use anyhow::{Result, ensure};
-use lease::{AllocationKey, Lease, Pool, PoolSpec, Shard};
+use lease::{AllocationKey, Lease, Lengths, Pool, PoolSpec, Shard};
 use network::Random;
 use wire::{Duid, IaKey, IaKind, Iaid, SHARDS, ShardId};
 
@@ -19,18 +19,51 @@ pub fn run(work: &Work<'_>) -> Result<()> {
     let shards: Vec<Shard> = (0..SHARDS)
         .map(|id| Shard::new(ShardId(id as u8), id as u64))
         .collect();
-    let half = filled(DENSE, DENSE / 2, &shards)?;
+    let half = filled(addresses(DENSE)?, DENSE / 2, &shards)?;
     draw(work, "dense", &half, &shards)?;
-    let nearly_full = filled(DENSE, DENSE - 2 * OPERATIONS as u128, &shards)?;
-    draw(work, "dense-nearly-full", &nearly_full, &shards)?;
-    let sparse = filled(1 << 32, 0, &shards)?;
-    draw(work, "sparse", &sparse, &shards)
+    let nearly_full = DENSE - 2 * OPERATIONS as u128;
+    draw(
+        work,
+        "dense-nearly-full",
+        &filled(addresses(DENSE)?, nearly_full, &shards)?,
+        &shards,
+    )?;
+    draw(
+        work,
+        "sparse",
+        &filled(addresses(1 << 32)?, 0, &shards)?,
+        &shards,
+    )?;
+    let quarter = filled(lengths()?, DENSE / 4, &shards)?;
+    draw(work, "lengths", &quarter, &shards)?;
+    draw(
+        work,
+        "lengths-nearly-full",
+        &filled(lengths()?, nearly_full, &shards)?,
+        &shards,
+    )
 }
 
-/// A pool of so many addresses, of which `taken` are taken.
-fn filled(addresses: u128, taken: u128, shards: &[Shard]) -> Result<Pool> {
-    let last = Ipv6Addr::from_bits(FIRST + addresses - 1);
-    let spec = PoolSpec::addresses(Ipv6Addr::from_bits(FIRST), last)?;
+fn addresses(count: u128) -> Result<PoolSpec> {
+    let last = Ipv6Addr::from_bits(FIRST + count - 1);
+    Ok(PoolSpec::addresses(Ipv6Addr::from_bits(FIRST), last)?)
+}
+
+/// As many /56 as a dense pool has addresses, or /48 to /64.
+fn lengths() -> Result<PoolSpec> {
+    let prefix = Lease {
+        addr: 0x2001_0db8 << 96,
+        len: 40,
+    };
+    let lengths = Lengths {
+        shortest: 48,
+        default: 56,
+    };
+    Ok(PoolSpec::prefixes_between(prefix, lengths, 64)?)
+}
+
+/// A pool of which so many leases are taken.
+fn filled(spec: PoolSpec, taken: u128, shards: &[Shard]) -> Result<Pool> {
     let pool = Pool::new(spec, &AllocationKey::new([9; 16]), 1)?;
     let mut random = Random(3);
     for _ in 0..taken {

@@ -69,6 +69,12 @@ impl Bench {
         self.server.restart()
     }
 
+    /// Kills the server, as by `kill -9`, and starts it again.
+    pub fn crash(&mut self) -> Result<()> {
+        self.server.kill()?;
+        self.server.restart()
+    }
+
     /// A client that no other row has.
     pub fn client(&self) -> Client {
         Client::new(self.next_client.fetch_add(1, Ordering::Relaxed))

@@ -18,6 +18,8 @@ mod bench;
 mod classes;
 /// IAs as rows write and read them.
 mod ia;
+/// A pool of several delegated lengths.
+mod lengths;
 /// Who has a lease to itself.
 mod reservations;
 
@@ -111,6 +113,10 @@ fn rows() -> Vec<Row> {
         shared_network_draws_on_all_its_links,
         rfc9915_21_4_an_address_of_each_group,
     ));
+    rows.extend(rows!(lengths:
+        rfc8168_3_2_lengths_of_one_pool,
+        rfc8168_3_2_what_is_left_of_a_pool,
+    ));
     rows.extend(rows!(classes:
         a_class_chooses_pool_and_options,
         a_lease_is_kept_until_its_class_is_refuted,
@@ -143,6 +149,13 @@ fn every_row_of_the_table() {
         run(&bench, rows());
         bench.bind_on_renew()?;
         run(&bench, rows_of_a_binding_server());
+        let told = lengths::told(&bench)?;
+        bench.crash()?;
+        if let Err(error) = lengths::still_have(&bench, &told) {
+            failed.push(format!(
+                "prefixes of several lengths after kill -9: {error:#}"
+            ));
+        }
         ensure!(
             failed.is_empty(),
             "{} rows failed:\n{}",

@@ -9,7 +9,7 @@ use engine::{
     Context, Handover, Ingress, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, Outcome,
     PoolConfig, ReservationKey, ReservationTable, ReservationTerms, answer, expire, parse,
 };
-use lease::{AbsTime, AllocationKey, BindingDelta, Lease, PoolSpec, Shard};
+use lease::{AbsTime, AllocationKey, BindingDelta, Lease, Lengths, PoolSpec, Shard};
 use proptest::prelude::*;
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -20,7 +20,7 @@ mod threads;
 const SERVER: [u8; 4] = [0, 3, 0, 1];
 const CLIENTS: u8 = 8;
 const WORKERS: usize = 2;
-const MODELS: usize = 8;
+const MODELS: usize = 10;
 const KEY: [u8; 16] = [3; 16];
 
 /// The link-layer address of every client's DUID.
@@ -47,6 +47,12 @@ fn addresses(first: &str, last: &str) -> PoolConfig {
 
 fn prefixes(text: &str, len: u8, delegated: u8) -> PoolConfig {
     PoolConfig::new(PoolSpec::prefixes(lease(text, len), delegated).unwrap())
+}
+
+/// Of the shortest to the longest of these lengths; the second is the default.
+fn between(text: &str, len: u8, [shortest, default, longest]: [u8; 3]) -> PoolConfig {
+    let lengths = Lengths { shortest, default };
+    PoolConfig::new(PoolSpec::prefixes_between(lease(text, len), lengths, longest).unwrap())
 }
 
 /// A client's lease.
@@ -97,6 +103,17 @@ fn builder(number: usize) -> ModelBuilder {
         6 => (
             vec![addresses("2001:db8:8000::1000", "2001:db8:8000::1007")],
             vec![],
+        ),
+        7 => (
+            vec![low(), between("2001:db8:8000::", 48, [49, 51, 52])],
+            vec![
+                own(0, "2001:db8:8000:4000::", 51),
+                own(ANYBODY, "2001:db8:8000:9000::", 52),
+            ],
+        ),
+        8 => (
+            vec![low(), between("2001:db8:8000::", 47, [50, 50, 54])],
+            vec![own(ANYBODY, "2001:db8:8000:8400::", 54)],
         ),
         _ => (
             vec![low(), prefixes("2001:db8:8000::", 48, 51)],

@@ -66,6 +66,15 @@ impl Bitmap {
         before & mask != 0
     }
 
+    /// Sets or clears the bit; whether that changed it.
+    pub(super) fn put(&self, bit: usize, set: bool) -> bool {
+        self.is_taken(bit) != set
+            && match set {
+                true => self.take(bit),
+                false => self.give(bit),
+            }
+    }
+
     /// Words of 64 bits.
     pub(super) fn words(&self) -> usize {
         self.levels[0].len()

@@ -3,7 +3,9 @@
 //! A pool numbers its addresses or delegated prefixes as *positions* and hands each to one holder
 //! at a time. Every worker draws from it at once without a lock. Up to [`DENSE_POSITIONS_MAX`]
 //! positions are one atomic bit each; above that no bit is kept at all: a keyed permutation gives
-//! every shard its own part, and the shard's own table says what of it is in use.
+//! every shard its own part, and the shard's own table says what of it is in use. Where delegated prefixes have
+//! several lengths, a position is a prefix of the longest, a bit as well, and a shorter prefix is a
+//! run of them.
 //!
 //! A client's position is a keyed hash of (pool, DUID, kind, IAID), so that it gets the same lease
 //! again even from an empty database, an outsider cannot foretell it, and two servers with the
@@ -19,6 +21,7 @@ mod misfit;
 mod misfit_tests;
 mod permutation;
 mod reserved;
+mod runs;
 mod sides;
 mod sparse;
 mod spec;
@@ -31,9 +34,10 @@ mod tests;
 use self::dense::{Dense, Wanted};
 use self::misfit::{Misfits, Span};
 use self::reserved::Reserved;
+use self::runs::{Run, Runs};
 pub use self::sides::Sides;
 use self::sparse::Sparse;
-pub use self::spec::{PoolError, PoolSpec};
+pub use self::spec::{Lengths, PoolError, PoolSpec};
 use crate::sip::SipKey;
 use crate::{Lease, Prefixes, Role, Shard};
 use core::fmt;
@@ -42,6 +46,14 @@ use wire::{IaKey, IaKind, ShardId};
 /// A pool of up to this many positions keeps a bit for each: 8 MiB, untouched until used. Above it
 /// a shard's part has at least 2^18 positions, so that drawing by hash seldom meets a used one.
 pub const DENSE_POSITIONS_MAX: u64 = 1 << 26;
+
+/// Positions of a pool of several lengths at most: 32 MiB of bits, untouched until used, and a tenth
+/// of that to find free ones by.
+pub const LENGTHS_POSITIONS_MAX: u64 = 1 << 28;
+
+/// Bits between the shortest and the longest length of a pool at most: a lease is then at most 1,024
+/// words of bits.
+pub const LENGTHS_BITS_MAX: u8 = 16;
 
 /// The server's secret behind every choice of a position. With the same key, pools and salts two
 /// servers allocate alike; without it the choice cannot be foretold.
@@ -90,7 +102,8 @@ impl Share {
     };
 }
 
-/// How full a pool is. `size == reserved + bound + free` in every value ever returned; while
+/// How full a pool is, in positions: of a pool of several lengths, in prefixes of the longest, of
+/// which a shorter one counts for as many as fit into it. `size == reserved + bound + free` in every value ever returned; while
 /// claims and releases run, `bound` may lag behind them but never exceeds what is taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct PoolCounts {
@@ -118,6 +131,7 @@ pub struct Pool {
 enum Store {
     Dense(Dense),
     Sparse(Sparse),
+    Runs(Runs),
 }
 
 impl Pool {
@@ -130,7 +144,11 @@ impl Pool {
         spec.check()?;
         let secret = SipKey::new(key.0);
         let reserved = Reserved::of(&spec);
-        let store = if spec.count <= u128::from(DENSE_POSITIONS_MAX) {
+        let store = if let Some(lengths) = spec.lengths {
+            let order = |len: u8| u32::from(spec.unit_len - len);
+            let (shortest, default) = (order(lengths.shortest), order(lengths.default));
+            Store::Runs(Runs::new(spec.count as u64, &reserved, shortest, default))
+        } else if spec.count <= u128::from(DENSE_POSITIONS_MAX) {
             let in_halves = spec.kind == IaKind::Na;
             Store::Dense(Dense::new(spec.count as u64, &reserved, in_halves))
         } else {
@@ -154,7 +172,10 @@ impl Pool {
     /// Whether [`new`](Self::new) with these arguments would make a pool that draws the same
     /// leases in the same way: then this one can go on in its place, with all that is bound in it.
     pub fn is_made_of(&self, spec: &PoolSpec, key: &AllocationKey, salt: u64) -> bool {
-        let range = |spec: &PoolSpec| (spec.kind, spec.first, spec.count, spec.unit_len);
+        let range = |spec: &PoolSpec| {
+            let PoolSpec { kind, first, .. } = *spec;
+            (kind, first, spec.count, spec.unit_len, spec.lengths)
+        };
         range(&self.spec) == range(spec)
             && self.positions == SipKey::new(key.0).derive(salt, PURPOSE_POSITION)
             && self.reserved == Reserved::of(spec)
@@ -167,21 +188,36 @@ impl Pool {
 
     /// Whether `lease` is one of this pool's, reserved ones included.
     pub fn contains(&self, lease: Lease) -> bool {
-        self.spec.position_of(lease).is_some()
+        match &self.store {
+            Store::Runs(_) => self.spec.run_of(lease).is_some(),
+            Store::Dense(_) | Store::Sparse(_) => self.spec.position_of(lease).is_some(),
+        }
+    }
+
+    /// Whether `lease` is one of this pool's as a whole. A prefix of a pool of several lengths is not
+    /// if a part of it is reserved: somebody who has it from before has to be
+    /// [`block`](Self::block)ed, as with a length that the pool does not have.
+    pub fn fits(&self, lease: Lease) -> bool {
+        match &self.store {
+            Store::Runs(_) => self.spec.run_of(lease).is_some_and(|run| {
+                !self.reserved.overlaps(run.first(), run.last())
+                    || self.reserved.covers(run.first(), run.last())
+            }),
+            Store::Dense(_) | Store::Sparse(_) => self.spec.position_of(lease).is_some(),
+        }
     }
 
     /// Whether `lease` is one of this pool's and never drawn: a reserved interface identifier
-    /// (RFC 5453) or a configured reservation.
+    /// (RFC 5453) or a configured reservation, or a prefix that holds some of one.
     pub fn is_reserved(&self, lease: Lease) -> bool {
-        self.spec
-            .position_of(lease)
-            .is_some_and(|position| self.reserved.contains(position))
+        let run = self.spec.run_of(lease);
+        run.is_some_and(|run| self.reserved.overlaps(run.first(), run.last()))
     }
 
     /// The one shard that may draw `lease`, if its position belongs to one: in a sparse pool.
     pub fn owner(&self, lease: Lease) -> Option<ShardId> {
         match &self.store {
-            Store::Dense(_) => None,
+            Store::Dense(_) | Store::Runs(_) => None,
             Store::Sparse(sparse) => Some(sparse.owner(self.spec.position_of(lease)?)),
         }
     }
@@ -208,10 +244,20 @@ impl Pool {
 
     /// [`offer`](Self::offer) from this server's share (RFC 8156 §4.2).
     pub fn offer_among(&self, shard: &Shard, ia: &IaKey<'_>, share: Share) -> Option<Lease> {
+        self.offer_of(shard, ia, self.spec.len_for(None), share)
+    }
+
+    /// [`offer_among`](Self::offer_among) of a prefix of this length, where the pool has several; a
+    /// pool of one length has no other.
+    pub fn offer_of(&self, shard: &Shard, ia: &IaKey<'_>, len: u8, share: Share) -> Option<Lease> {
         let wanted = self.wanted(share);
         let position = match &self.store {
             Store::Dense(dense) => dense.offer(self.hash(ia, 0), wanted)?,
             Store::Sparse(_) => self.draw(shard, ia, wanted)?,
+            Store::Runs(runs) => {
+                let run = runs.offer(self.order(len)?, self.hash(ia, 0))?;
+                return Some(self.spec.lease_of(run));
+            }
         };
         Some(self.spec.lease_at(position))
     }
@@ -220,6 +266,13 @@ impl Pool {
     /// side may be missed while blocks are changing sides.
     #[must_use]
     pub fn claim_among(&self, shard: &Shard, ia: &IaKey<'_>, share: Share) -> Option<Lease> {
+        self.claim_of(shard, ia, self.spec.len_for(None), share)
+    }
+
+    /// [`claim_among`](Self::claim_among) of a prefix of this length, where the pool has several; a
+    /// pool of one length has no other. `None`: no prefix as short is free.
+    #[must_use]
+    pub fn claim_of(&self, shard: &Shard, ia: &IaKey<'_>, len: u8, share: Share) -> Option<Lease> {
         let wanted = self.wanted(share);
         let position = match &self.store {
             Store::Dense(dense) => dense.claim(self.hash(ia, 0), wanted)?,
@@ -228,6 +281,10 @@ impl Pool {
                 sparse.count_bound();
                 position
             }
+            Store::Runs(runs) => {
+                let run = runs.claim(self.order(len)?, self.hash(ia, 0))?;
+                return Some(self.spec.lease_of(run));
+            }
         };
         Some(self.spec.lease_at(position))
     }
@@ -235,12 +292,16 @@ impl Pool {
     /// Asks the memory for what drawing `lease`, or else what this IA's hash leads to, looks at.
     #[inline]
     pub fn look_ahead(&self, ia: &IaKey<'_>, lease: Option<Lease>) {
-        let Store::Dense(dense) = &self.store else {
-            return;
-        };
-        match lease.and_then(|lease| self.spec.position_of(lease)) {
-            Some(position) => dense.prefetch(position),
-            None => dense.prefetch_draw(self.hash(ia, 0)),
+        match &self.store {
+            Store::Dense(dense) => match lease.and_then(|lease| self.spec.position_of(lease)) {
+                Some(position) => dense.prefetch(position),
+                None => dense.prefetch_draw(self.hash(ia, 0)),
+            },
+            Store::Sparse(_) => {}
+            Store::Runs(runs) => match lease.and_then(|lease| self.spec.run_of(lease)) {
+                Some(run) => runs.prefetch(run),
+                None => runs.prefetch_draw(self.hash(ia, 0)),
+            },
         }
     }
 
@@ -255,11 +316,15 @@ impl Pool {
     /// [`claim_exact`](Self::claim_exact), if the lease is of this server's share.
     #[must_use]
     pub fn claim_exact_among(&self, shard: &Shard, lease: Lease, share: Share) -> bool {
+        if let Store::Runs(runs) = &self.store {
+            return (self.drawable_run(lease)).is_some_and(|run| runs.take(run));
+        }
         let Some(position) = self.drawable(lease) else {
             return false;
         };
         let wanted = self.wanted(share);
         match &self.store {
+            Store::Runs(_) => false,
             Store::Dense(dense) => dense.take_if(position, wanted),
             Store::Sparse(sparse) => {
                 let free = wanted.admits(position)
@@ -287,40 +352,45 @@ impl Pool {
     /// [`owner`](Self::owner) is another shard first, in every shard, and the rest after.
     #[must_use]
     pub fn adopt(&self, shard: ShardId, lease: Lease) -> bool {
-        let Some(position) = self.drawable(lease) else {
-            return false;
-        };
         match &self.store {
-            Store::Dense(dense) => dense.take(position),
-            Store::Sparse(sparse) => sparse.adopt(shard, position),
+            Store::Dense(dense) => (self.drawable(lease)).is_some_and(|at| dense.take(at)),
+            Store::Sparse(sparse) => {
+                (self.drawable(lease)).is_some_and(|at| sparse.adopt(shard, at))
+            }
+            Store::Runs(runs) => (self.drawable_run(lease)).is_some_and(|run| runs.take(run)),
         }
     }
 
     /// Whether somebody holds `lease`, asked by a shard that does not: in a sparse pool only a
     /// holder in another shard than the position's own is known.
     pub fn is_taken(&self, lease: Lease) -> bool {
-        let Some(position) = self.drawable(lease) else {
-            return false;
-        };
         match &self.store {
-            Store::Dense(dense) => dense.is_taken(position),
-            Store::Sparse(sparse) => sparse.is_foreign(sparse.owner(position), position),
+            Store::Dense(dense) => (self.drawable(lease)).is_some_and(|at| dense.is_taken(at)),
+            Store::Sparse(sparse) => {
+                (self.drawable(lease)).is_some_and(|at| sparse.is_foreign(sparse.owner(at), at))
+            }
+            Store::Runs(runs) => (self.drawable_run(lease)).is_some_and(|run| runs.is_taken(run)),
         }
     }
 
     /// Keeps from being drawn whatever overlaps `lease`, which is bound and none of this pool's
-    /// own: it has another length, from before the range was cut as it is now. Once for each
-    /// such binding, until it is [`release`](Self::release)d.
+    /// own: it has another length, from before the range was cut as it is now, or a part of it is
+    /// reserved. Once for each such binding, until it is [`release`](Self::release)d.
     pub fn block(&self, lease: Lease) {
         let Some(span) = self.misfit_span(lease) else {
             return;
         };
-        self.misfits.enter(span, || match &self.store {
-            Store::Dense(dense) => self.dense_positions(span).fold(true, |whole, position| {
-                let taken = dense.take(position);
+        let take_all = |take: &dyn Fn(u64) -> bool| {
+            let positions = self.unreserved(span);
+            positions.fold(true, |whole, position| {
+                let taken = take(position);
                 whole && taken
-            }),
+            })
+        };
+        self.misfits.enter(span, || match &self.store {
+            Store::Dense(dense) => take_all(&|position| dense.take(position)),
             Store::Sparse(_) => true,
+            Store::Runs(runs) => take_all(&|position| runs.take(Run::unit(position))),
         });
     }
 
@@ -328,27 +398,58 @@ impl Pool {
     /// [`adopt`](Self::adopt) took, or [`block`](Self::block) kept; once for each. Reserved leases
     /// and those outside of the pool are left alone.
     pub fn release(&self, lease: Lease) {
-        if let Some(span) = self.misfit_span(lease) {
-            self.misfits.leave(span, || {
-                if let Store::Dense(dense) = &self.store {
-                    self.dense_positions(span)
-                        .for_each(|position| dense.release(position));
-                }
-            });
-        }
-        let Some(position) = self.drawable(lease) else {
-            return;
+        let position = match &self.store {
+            Store::Runs(runs) => return self.release_run(runs, lease),
+            Store::Dense(_) | Store::Sparse(_) => self.spec.position_of(lease),
         };
+        let Some(position) = position else {
+            return self.unblock(lease);
+        };
+        if self.reserved.contains(position) {
+            return;
+        }
         match &self.store {
             Store::Dense(dense) => dense.release(position),
             Store::Sparse(sparse) => sparse.release(position),
+            Store::Runs(_) => {}
         }
     }
 
+    fn release_run(&self, runs: &Runs, lease: Lease) {
+        match self.drawable_run(lease) {
+            Some(run) => runs.release(run),
+            None => self.unblock(lease),
+        }
+    }
+
+    fn unblock(&self, lease: Lease) {
+        let Some(span) = self.misfit_span(lease) else {
+            return;
+        };
+        self.misfits.leave(span, || {
+            self.unreserved(span)
+                .for_each(|position| match &self.store {
+                    Store::Dense(dense) => dense.release(position),
+                    Store::Sparse(_) => {}
+                    Store::Runs(runs) => runs.release(Run::unit(position)),
+                });
+        });
+    }
+
     /// Whether each binding is counted, so that [`adopt`](Self::adopt) must be called once and not
-    /// more often: `false` for a lease of a dense pool, of which a bit is set, once or again.
+    /// more often: `false` for a lease that is bits of the pool, which are set, once or again.
     pub fn counts_adoption(&self, lease: Lease) -> bool {
-        !self.contains(lease) || matches!(self.store, Store::Sparse(_))
+        !self.fits(lease) || matches!(self.store, Store::Sparse(_))
+    }
+
+    /// The shortest length of which a lease is free; of a pool of one length that, if any is.
+    pub fn shortest_free(&self) -> Option<u8> {
+        let longest = self.spec.unit_len;
+        let (Store::Runs(runs), Some(lengths)) = (&self.store, self.spec.lengths) else {
+            return (self.counts().free > 0).then_some(longest);
+        };
+        let mut lens = lengths.shortest..=longest;
+        lens.find(|len| runs.has_room(u32::from(longest - len)))
     }
 
     /// How full it is.
@@ -358,6 +459,7 @@ impl Pool {
         let bound = match &self.store {
             Store::Dense(dense) => dense.bound(),
             Store::Sparse(sparse) => sparse.bound(),
+            Store::Runs(runs) => runs.bound(),
         };
         let bound = u128::from(bound).min(size - reserved);
         PoolCounts {
@@ -375,16 +477,27 @@ impl Pool {
             .filter(|&position| !self.reserved.contains(position))
     }
 
+    /// The order of runs that are leases of this length.
+    fn order(&self, len: u8) -> Option<u32> {
+        self.spec.unit_len.checked_sub(len).map(u32::from)
+    }
+
+    /// The lease's positions if it may be drawn at all.
+    fn drawable_run(&self, lease: Lease) -> Option<Run> {
+        let run = self.spec.run_of(lease)?;
+        (!self.reserved.overlaps(run.first(), run.last())).then_some(run)
+    }
+
     /// The positions that `lease` overlaps, if it is none of the pool's own and overlaps any.
     fn misfit_span(&self, lease: Lease) -> Option<Span> {
-        if self.contains(lease) {
+        if self.fits(lease) {
             return None;
         }
         self.spec.positions_touching(lease)
     }
 
     /// Those of a span that are not reserved.
-    fn dense_positions(&self, (from, to): Span) -> impl Iterator<Item = u64> {
+    fn unreserved(&self, (from, to): Span) -> impl Iterator<Item = u64> {
         (from..=to).filter(|position| !self.reserved.contains(*position))
     }
 

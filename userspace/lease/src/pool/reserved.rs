@@ -46,10 +46,23 @@ impl Reserved {
 
     /// Whether this position must not be drawn.
     pub(super) fn contains(&self, position: u64) -> bool {
-        let after = self.blocks.partition_point(|&(from, _)| from <= position);
+        self.covers(position, position)
+    }
+
+    /// Whether any of these positions must not be drawn.
+    pub(super) fn overlaps(&self, first: u64, last: u64) -> bool {
+        let after = self.blocks.partition_point(|&(from, _)| from <= last);
         after
             .checked_sub(1)
-            .is_some_and(|block| self.blocks[block].1 >= position)
+            .is_some_and(|block| self.blocks[block].1 >= first)
+    }
+
+    /// Whether none of these positions may be drawn.
+    pub(super) fn covers(&self, first: u64, last: u64) -> bool {
+        let after = self.blocks.partition_point(|&(from, _)| from <= first);
+        after
+            .checked_sub(1)
+            .is_some_and(|block| self.blocks[block].1 >= last)
     }
 
     /// How many there are.

@@ -2,6 +2,7 @@
 //! §4.2.2): what the balance of a pair and recovery need of a pool.
 
 use super::bitmap::Bitmap;
+use super::runs::Run;
 use super::split::Split;
 use super::{Pool, PoolError, Store};
 use crate::{Lease, Role};
@@ -32,12 +33,14 @@ impl Pool {
     /// are free become the primary's. Address pools stay as they are: their split is static.
     ///
     /// # Errors
-    /// [`PoolError::TooLargeToSplit`] for a pool of prefixes that has no bit for each.
+    /// [`PoolError::TooLargeToSplit`] for a pool of prefixes that has no bit for each,
+    /// [`PoolError::LengthsToSplit`] for one of several lengths.
     pub fn split_for(mut self, role: Role) -> Result<Self, PoolError> {
         match (&mut self.store, self.spec.kind) {
             (_, IaKind::Na) => {}
             (Store::Dense(dense), IaKind::Pd) => dense.split_for(role),
             (Store::Sparse(_), IaKind::Pd) => return Err(PoolError::TooLargeToSplit),
+            (Store::Runs(_), IaKind::Pd) => return Err(PoolError::LengthsToSplit),
         }
         Ok(self)
     }
@@ -144,17 +147,16 @@ impl Pool {
     fn split(&self) -> Option<(&Split, &Bitmap)> {
         match &self.store {
             Store::Dense(dense) => dense.split(),
-            Store::Sparse(_) => None,
+            Store::Sparse(_) | Store::Runs(_) => None,
         }
     }
 
     /// The prefix that consists of `count` (a power of two) of the pool's from a position on.
     pub(super) fn block_at(&self, position: u64, count: u64) -> Lease {
-        let first = self.spec.lease_at(position);
-        Lease {
-            len: first.len - count.ilog2() as u8,
-            ..first
-        }
+        self.spec.lease_of(Run {
+            start: position,
+            order: count.ilog2(),
+        })
     }
 
     /// The bits of a block that consists of whole prefixes of this pool.

@@ -109,6 +109,7 @@ fn pool(pool: &model::Pool) -> PoolConfig {
             first: pool.first,
             count: pool.count,
             unit_len: pool.unit_len,
+            lengths: pool.lengths,
             reserved: Vec::new(),
         },
         lifetimes: Some(lifetimes(pool.lifetimes)),

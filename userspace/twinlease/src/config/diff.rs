@@ -254,8 +254,15 @@ impl Changes {
                         former.lifetimes,
                         pool.lifetimes,
                     );
+                    if former.lengths != pool.lengths {
+                        self.say(
+                            &name,
+                            "delegated lengths changed; leases of others run out by themselves",
+                        );
+                    }
                     let settled = Pool {
                         lifetimes: former.lifetimes,
+                        lengths: former.lengths,
                         range: former.range.clone(),
                         ..pool.clone()
                     };
@@ -290,7 +297,13 @@ fn of(link: &str) -> String {
 fn pool_name(pool: &Pool) -> String {
     match pool.unit_len {
         128 => format!("{} pool {}", kind_word(pool.kind), pool.range),
-        len => format!("{} pool {} of /{len}", kind_word(pool.kind), pool.range),
+        len => {
+            let shortest = pool
+                .lengths
+                .map(|lengths| format!("/{} to ", lengths.shortest));
+            let (kind, shortest) = (kind_word(pool.kind), shortest.unwrap_or_default());
+            format!("{kind} pool {} of {shortest}/{len}", pool.range)
+        }
     }
 }
 

@@ -10,6 +10,7 @@ use wire::ClientKey;
 
 use super::class::{Class, ClassNames};
 use super::clients::ClientKeys;
+use super::delegated::DelegatedLength;
 use super::failover::Failover;
 use super::fault::{Findings, Place};
 use super::model::{Idle, Io, VerifyChecksums};
@@ -121,7 +122,8 @@ pub struct AddressPool {
 #[derive(Debug)]
 pub struct PrefixPool {
     pub prefix: Maybe<Prefix>,
-    pub delegated_length: Maybe<Within<1, 127>>,
+    pub delegated_length: Maybe<DelegatedLength>,
+    pub default_length: Maybe<Within<1, 127>>,
     pub excluded_length: Maybe<Within<1, 128>>,
     pub group: Maybe<String>,
     pub class: Maybe<ClassNames>,
@@ -254,6 +256,7 @@ impl Link {
             prefix_pools: t.tables("prefix-pool", |t| PrefixPool {
                 prefix: t.require("prefix"),
                 delegated_length: t.require("delegated-length"),
+                default_length: t.get("default-length"),
                 excluded_length: t.get("excluded-length"),
                 group: t.get("group"),
                 class: t.get("class"),

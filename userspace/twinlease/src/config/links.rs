@@ -10,6 +10,7 @@ use wire::IaKind;
 use super::check::lifetimes;
 use super::class::ClassNames;
 use super::clients;
+use super::delegated;
 use super::fault::{Findings, Place};
 use super::file;
 use super::model::{Interface, Lifetimes, Link, Pool};
@@ -33,8 +34,10 @@ pub(super) struct Claim<'f> {
     pub(super) last: u128,
     /// Index of the link in the file.
     pub(super) link: usize,
-    /// The delegated length of a prefix pool; 128 for an address pool.
+    /// The delegated length of a prefix pool, the longest of several; 128 for an address pool.
     pub(super) unit_len: u8,
+    /// The shortest of several lengths, else the same.
+    pub(super) shortest_len: u8,
     drawn_by: DrawnBy<'f>,
     place: &'f Place,
     pub(super) text: String,
@@ -200,6 +203,7 @@ fn address_pool<'f>(
         last,
         link,
         unit_len: 128,
+        shortest_len: 128,
         drawn_by: DrawnBy::new(&pool.group, &pool.class),
         place,
         text: text.clone(),
@@ -210,6 +214,7 @@ fn address_pool<'f>(
         first,
         count,
         unit_len: 128,
+        lengths: None,
         lifetimes,
         options: pool.options.clone(),
         group: pool.group.as_ref().map(|name| name.value.clone()),
@@ -227,13 +232,8 @@ fn prefix_pool<'f>(
 ) -> Option<Pool> {
     let lifetimes = lifetimes(&pool.lifetimes, outer, findings);
     let (prefix, length) = (pool.prefix.as_ref()?, pool.delegated_length.as_ref()?);
-    let unit_len = length.value.0 as u8;
-    if unit_len < prefix.value.len {
-        let problem = format!("a /{unit_len} does not fit into {}", prefix.value);
-        let remedy = format!("write a length from {} to 127", prefix.value.len);
-        findings.fault(&length.place, problem, remedy);
-        return None;
-    }
+    let (delegated, lengths) = delegated::check(pool, prefix.value.len, findings)?;
+    let unit_len = delegated.longest;
     if unit_len - prefix.value.len > POOL_COUNT_BITS_MAX {
         let problem = format!("has more than 2^64 prefixes of length {unit_len}");
         let remedy = format!("use a /{} or longer", unit_len - POOL_COUNT_BITS_MAX);
@@ -244,7 +244,7 @@ fn prefix_pool<'f>(
         return None;
     }
     if let Some(excluded) = &pool.excluded_length
-        && excluded.value.0 <= length.value.0
+        && excluded.value.0 <= u64::from(unit_len)
     {
         let problem = format!(
             "a /{} cannot be excluded from a /{unit_len}",
@@ -273,6 +273,7 @@ fn prefix_pool<'f>(
         last,
         link,
         unit_len,
+        shortest_len: delegated.shortest,
         drawn_by: DrawnBy::new(&pool.group, &pool.class),
         place: &prefix.place,
         text: text.clone(),
@@ -283,6 +284,7 @@ fn prefix_pool<'f>(
         first,
         count,
         unit_len,
+        lengths,
         lifetimes,
         options: pool.options.clone(),
         group: pool.group.as_ref().map(|name| name.value.clone()),

@@ -4,6 +4,7 @@ mod build;
 mod check;
 mod class;
 mod clients;
+mod delegated;
 pub mod diff;
 mod failover;
 mod fault;

@@ -3,6 +3,7 @@
 //! Made only by [`super::load`] and [`super::parse`], so a value that exists is one that may be served.
 
 use engine::{ClassSpec, OptionValues, ReservationTable};
+use lease::Lengths;
 use std::net::{Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -166,10 +167,12 @@ pub struct Pool {
     pub range: String,
     /// The first address, or the first address of the first delegated prefix.
     pub first: u128,
-    /// Number of leases, at least 1.
+    /// Number of leases of this length, at least 1.
     pub count: u128,
-    /// Length of a lease: 128, or the delegated length.
+    /// Length of a lease: 128, or the delegated length, the longest of several.
     pub unit_len: u8,
+    /// The other delegated lengths, if there are several.
+    pub lengths: Option<Lengths>,
     /// Lifetimes of leases from here.
     pub lifetimes: Lifetimes,
     /// Options that it overrides.

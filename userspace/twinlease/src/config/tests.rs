@@ -11,6 +11,7 @@ use wire::OptionCode;
 
 mod classes;
 mod failover;
+mod lengths;
 mod links;
 mod steering;
 

@@ -213,7 +213,14 @@ fn passed_over(served: &ServedPool, model: &Model, membership: Membership) -> Op
         };
         return Some(format!("{pool}: only for class {}{kept}", names.join(", ")));
     }
-    (served.pool().counts().free == 0).then(|| format!("{pool}: no lease is free now"))
+    let spec = served.pool().spec();
+    match (served.pool().shortest_free(), spec.lengths) {
+        (None, _) => Some(format!("{pool}: no lease is free now")),
+        (Some(len), Some(lengths)) if len > lengths.shortest => {
+            Some(format!("{pool}: nothing shorter than /{len} is free now"))
+        }
+        (Some(_), _) => None,
+    }
 }
 
 /// Where a lease comes from, by the config in force now.

@@ -140,10 +140,7 @@ fn pools(f: &mut fmt::Formatter<'_>, pools: &[PoolReport]) -> fmt::Result {
         table.row([
             pool.link.clone(),
             pool.kind.clone(),
-            match pool.classes[..] {
-                [] => pool.range.clone(),
-                _ => format!("{} for class {}", pool.range, pool.classes.join(", ")),
-            },
+            range(pool),
             amount(pool.size),
             pool.bound.to_string(),
             pool.reserved.to_string(),
@@ -156,6 +153,20 @@ fn pools(f: &mut fmt::Formatter<'_>, pools: &[PoolReport]) -> fmt::Result {
         writeln!(f, "  and {more} less full; --json shows all")?;
     }
     Ok(())
+}
+
+fn range(pool: &PoolReport) -> String {
+    let mut text = pool.range.clone();
+    if let Some(lengths) = pool.lengths {
+        text += &format!(" in /{}s", lengths.longest);
+        if let Some(free) = lengths.shortest_free {
+            text += &format!(", free from /{free}");
+        }
+    }
+    if !pool.classes.is_empty() {
+        text += &format!(" for class {}", pool.classes.join(", "));
+    }
+    text
 }
 
 fn journal(f: &mut fmt::Formatter<'_>, journal: &JournalReport) -> fmt::Result {
@@ -317,6 +328,7 @@ mod tests {
             kind: "address".into(),
             range: "2001:db8::/64".into(),
             classes: Vec::new(),
+            lengths: None,
             size: 1000,
             bound,
             reserved: 10,

@@ -97,7 +97,8 @@ pub struct WorkerReport {
     pub counters: WorkerSnapshot,
 }
 
-/// One pool; counts are of leases and saturate.
+/// One pool; counts are of leases and saturate. Of a pool of several lengths they are of prefixes of
+/// the longest, of which a shorter one counts for as many as fit into it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub struct PoolReport {
@@ -110,6 +111,9 @@ pub struct PoolReport {
     /// The classes whose clients draw from it; none: all clients of the link.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub classes: Vec<String>,
+    /// Of a pool of several lengths.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lengths: Option<LengthsReport>,
     /// All leases.
     pub size: u64,
     /// Leases that are not free.
@@ -118,6 +122,20 @@ pub struct PoolReport {
     pub reserved: u64,
     /// What remains.
     pub free: u64,
+}
+
+/// The lengths of a pool's prefixes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub struct LengthsReport {
+    /// The shortest.
+    pub shortest: u8,
+    /// What who asks for none gets.
+    pub default: u8,
+    /// The longest.
+    pub longest: u8,
+    /// The shortest of which a prefix is free; `None`: nothing is.
+    pub shortest_free: Option<u8>,
 }
 
 /// The journal.

@@ -130,6 +130,7 @@ fn pool(number: usize, kind: &str) -> PoolReport {
         kind: kind.into(),
         range: format!("2001:db8:{number:x}::/64"),
         classes: Vec::new(),
+        lengths: None,
         size: u64::MAX,
         bound: 2,
         reserved: 1,

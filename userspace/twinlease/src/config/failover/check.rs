@@ -322,6 +322,14 @@ fn servable(link: &Link, place: &Place, findings: &mut Findings) {
         shareable(&what, lifetimes.valid, place, findings);
     }
     for pool in &link.pools {
+        if let Some(lengths) = pool.lengths {
+            let problem = format!(
+                "pool {} of link \"{}\" has prefixes of /{} to /{}, and what two servers share is of one length",
+                pool.range, link.name, lengths.shortest, pool.unit_len
+            );
+            let remedy = "give each length a pool of its own there (RFC 8156 §4.2.2.2)";
+            findings.fault(place, problem, remedy);
+        }
         if pool.kind == IaKind::Pd && pool.count > u128::from(DENSE_POSITIONS_MAX) {
             let problem = format!(
                 "pool {} of link \"{}\" has more than {DENSE_POSITIONS_MAX} prefixes, too many to share",

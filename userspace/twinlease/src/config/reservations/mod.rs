@@ -276,8 +276,12 @@ impl Links<'_> {
                 let problem = format!("lies in pool {} of link \"{other}\"", pool.text);
                 return Some((problem, "reserve it in that link, or choose another"));
             }
-            if pool.unit_len != lease.len {
-                let problem = format!("lies in pool {} but is no /{}", pool.text, pool.unit_len);
+            if !(pool.shortest_len..=pool.unit_len).contains(&lease.len) {
+                let lengths = match pool.shortest_len == pool.unit_len {
+                    true => format!("no /{}", pool.unit_len),
+                    false => format!("none of /{} to /{}", pool.shortest_len, pool.unit_len),
+                };
+                let problem = format!("lies in pool {} but is {lengths}", pool.text);
                 let remedy = "reserve one of the pool's own leases, or something outside of it";
                 return Some((problem, remedy));
             }
