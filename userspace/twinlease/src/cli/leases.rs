@@ -208,9 +208,9 @@ pub(super) fn kea_config(
     for left_out in &converted.left_out {
         complain(&format!("not taken over: {left_out}"));
     }
-    let [links, pools, reservations] = converted.taken;
+    let [links, pools, reservations, classes] = converted.taken;
     complain(&format!(
-        "{links} links, {pools} pools and {reservations} reservations taken over; {} keys not",
+        "{links} links, {pools} pools, {reservations} reservations and {classes} classes taken over; {} keys not",
         converted.left_out.len()
     ));
     match crate::config::parse("converted", &converted.toml, cores) {

@@ -10,9 +10,10 @@ const KEA_CONFIG: &str = r#"
 { "Dhcp6": {
     "interfaces-config": { "interfaces": [ "eth0", "eth1/2001:db8:9::1" ], "re-detect": true },
     "valid-lifetime": 4000, "preferred-lifetime": 3000, "renew-timer": 1000,
+    "client-classes": [ { "name": "cpe", "test": "option[16].exists" } ],
     "option-data": [
         { "name": "dns-servers", "data": "2001:db8::53, 2001:db8::54" },
-        { "code": 31, "data": "2001:db8::1" }
+        { "code": 82, "data": "120" }
     ],
     "lease-database": { "type": "memfile" }, # comment
     "subnet6": [ {
@@ -63,7 +64,7 @@ async fn run(file: &str, offline: &mut Offline) -> (Tally, String) {
 #[test]
 fn a_kea_config_is_converted_and_every_key_left_out_is_told() {
     let converted = convert(KEA_CONFIG, Some("00:03:00:01:02:03:04:05:06:07")).unwrap();
-    assert_eq!(converted.taken, [2, 4, 1]);
+    assert_eq!(converted.taken, [2, 4, 1, 1]);
     let dir = tempfile::tempdir().unwrap();
     let config = config(dir.path());
     let names: Vec<&str> = config.links.iter().map(|link| link.name.as_str()).collect();
@@ -84,7 +85,6 @@ fn a_kea_config_is_converted_and_every_key_left_out_is_told() {
         "excluded-prefix-len",
         "hostname",
         "reservations[1]",
-        "client-class",
     ] {
         assert!(told.contains(key), "{key} is not told: {told}");
     }
@@ -92,6 +92,123 @@ fn a_kea_config_is_converted_and_every_key_left_out_is_told() {
     assert!(convert("{\"Dhcp4\": {}}", None).is_err());
     let without = convert(KEA_CONFIG, None).unwrap();
     assert!(without.left_out[0].contains("server DUID"));
+}
+
+const KEA_CLASSES: &str = r#"{ "Dhcp6": {
+    "interfaces-config": { "interfaces": [ "eth0" ] },
+    "client-classes": [
+        { "name": "stb", "test": "substring(option[16].hex, 6, 4) == 'stb-'",
+          "option-data": [ { "name": "dns-servers", "data": "2001:db8::5353", "always-send": true } ] },
+        { "name": "business", "valid-lifetime": 86400, "preferred-lifetime": 43200,
+          "test": "substring(relay6[0].option[37].hex, 4, 9) == 'business/'" },
+        { "name": "uefi", "test": "option[61].hex == 0x0007 or option[61].hex == 0x0009" },
+        { "name": "stb-tv", "test": "member('stb') and option[15].hex == 0x00027476" },
+        { "name": "others", "test": "not member('stb')" },
+        { "name": "by-hand" },
+        { "name": "late", "test": "option[15].exists", "only-if-required": true },
+        { "name": "spawned", "template-test": "substring(option[1].hex, 0, 4)" },
+        { "name": "after", "test": "member('others')" }
+    ],
+    "subnet6": [
+        { "id": 1, "subnet": "2001:db8:1::/64",
+          "option-data": [ { "name": "domain-search", "data": "one.example." } ],
+          "pools": [
+              { "pool": "2001:db8:1::1000 - 2001:db8:1::1fff", "client-class": "stb" },
+              { "pool": "2001:db8:1::2000 - 2001:db8:1::2fff", "client-class": "others",
+                "option-data": [ { "name": "dns-servers", "data": "2001:db8::1" } ] },
+              { "pool": "2001:db8:1::3000 - 2001:db8:1::3fff",
+                "client-classes": [ "uefi", "by-hand", "business" ],
+                "option-data": [ { "name": "dns-servers", "data": "2001:db8::2" } ] },
+              { "pool": "2001:db8:1::4000 - 2001:db8:1::4fff", "client-class": "ALL",
+                "require-client-classes": [ "stb", "late" ] }
+          ],
+          "reservations": [
+              { "duid": "00:03:00:01:52:54:00:00:00:01",
+                "ip-addresses": [ "2001:db8:1::11", "2001:db8:1::10" ], "prefixes": [ "2001:db8:7000::/48" ],
+                "option-data": [ { "name": "dns-servers", "data": "2001:db8::3" } ],
+                "client-classes": [ "by-hand" ] } ] },
+        { "id": 2, "subnet": "2001:db8:2::/64", "client-class": "business",
+          "pools": [ { "pool": "2001:db8:2::/112" },
+                     { "pool": "2001:db8:2::1:0/112", "client-class": "business" } ],
+          "pd-pools": [ { "prefix": "2001:db8:8000::", "prefix-len": 40, "delegated-len": 56,
+                          "client-class": "stb" } ] }
+    ] } }"#;
+
+#[test]
+fn kea_classes_become_tables_of_matches_and_pools_stay_closed_to_others() {
+    let converted = convert(KEA_CLASSES, Some("00:03:00:01:02:03:04:05:06:07")).unwrap();
+    assert_eq!(converted.taken, [2, 5, 1, 4]);
+    let (config, report) = parse("converted", &converted.toml, &[0])
+        .unwrap_or_else(|report| panic!("{report}\n{}", converted.toml));
+    let unused = report.to_string();
+    assert_eq!(unused.lines().count(), 1, "{unused}");
+    assert!(
+        unused.contains("no pool is for class \"stb-tv\""),
+        "{unused}"
+    );
+    let classes: Vec<_> = config
+        .classes
+        .iter()
+        .map(|class| class.name.as_str())
+        .collect();
+    assert_eq!(classes, ["stb", "business", "uefi", "stb-tv"]);
+    assert_eq!(config.classes[3].matches.len(), 2);
+    assert!(!config.classes[0].options.is_empty());
+    let lifetimes = config.classes[1].lifetimes.unwrap();
+    assert_eq!(
+        (lifetimes.preferred_secs, lifetimes.valid_secs),
+        (43_200, 86_400)
+    );
+    let pools: Vec<_> = config.links.iter().map(|link| &link.pools).collect();
+    let whose: Vec<_> = pools[0].iter().map(|pool| pool.classes.join(" ")).collect();
+    assert_eq!(whose, ["stb", "business uefi", ""]);
+    assert!(!pools[0][1].options.is_empty());
+    let whose: Vec<_> = pools[1].iter().map(|pool| pool.classes.join(" ")).collect();
+    assert_eq!(whose, ["business", "business"]);
+    let commented = converted.toml.lines().filter(|line| line.starts_with("# "));
+    let commented: Vec<_> = commented.collect();
+    assert_eq!(
+        commented,
+        [
+            "# [[link.address-pool]]",
+            "# range = \"2001:db8:1::2000-2001:db8:1::2fff\"",
+            "# [link.address-pool.options]",
+            "# dns-servers = [\"2001:db8::1\"]",
+            "# [[link.prefix-pool]]",
+            "# prefix = \"2001:db8:8000::/40\"",
+            "# delegated-length = 56",
+        ]
+    );
+    let reserved: Vec<_> = config.reservations.iter().collect();
+    assert_eq!(reserved.len(), 3);
+    assert!(reserved.iter().all(|one| !one.terms.options.is_empty()));
+    assert_eq!(
+        reserved.iter().map(|one| one.rank).collect::<Vec<_>>(),
+        [1, 0, 0]
+    );
+    assert_eq!(
+        converted.left_out,
+        [
+            "client-classes[0].option-data, the place among others: after the options of subnets and \
+             pools in Kea, before those of links and pools here",
+            "client-classes[4]: class \"others\": `not` cannot be said by a table of matches",
+            "client-classes[5]: class \"by-hand\": it has no test, so reservations or hooks say who is \
+             in it; here messages do",
+            "client-classes[6]: class \"late\": it counts only where it is asked for; classes count \
+             everywhere here",
+            "client-classes[7]: class \"spawned\": it makes a class of each value; there are no such \
+             classes here",
+            "client-classes[8]: class \"after\": class \"others\" that it looks at is not taken over",
+            "subnet6[0].pools[1].client-class: class \"others\" is not taken over, so the pool is \
+             commented out",
+            "subnet6[0].pools[2].client-class: class \"by-hand\" is not taken over",
+            "subnet6[0].pools[3].require-client-classes: class \"late\" is not taken over",
+            "subnet6[0].reservations[0].client-classes: classes are told by what messages say, not by \
+             reservations",
+            "subnet6[1].pd-pools[0].client-class: a pool is for any of its classes, and here those of \
+             the subnet and of the pool must hold: the pool is commented out",
+        ]
+    );
 }
 
 #[tokio::test]
