@@ -11,6 +11,8 @@ const SHARDS: usize = 4;
 pub struct Params {
     pub clients: Vec<Vec<u8>>,
     pub shard_ids: Vec<ShardId>,
+    /// Workers of each server, which share the shards.
+    pub workers: usize,
     pub mclt_secs: u32,
     pub valid_secs: u32,
     pub quarantine_secs: u32,
@@ -46,6 +48,7 @@ impl Params {
         Self {
             clients: duids,
             shard_ids,
+            workers: rng.pick(&[1, 2, 4]),
             mclt_secs: rng.pick(&[20, 40, 60, 90]),
             valid_secs: rng.pick(&[60, 120, 240, 400]),
             quarantine_secs: rng.pick(&[30, 120]),

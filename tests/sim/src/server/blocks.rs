@@ -1,6 +1,7 @@
 //! Whose the free prefixes are.
 
-use super::{Held, Running, Sent, Server};
+use super::{Held, Running, Sent, Server, Thread};
+use crate::disk::Ticket;
 use failover::balance::{
     self, BLOCK_FRAME_LEN_MAX, PrefixShare, Transfer, agreed, announcements, due, next_transfer,
     still_given, write_bndreply, write_bndupd,
@@ -88,11 +89,22 @@ impl Server {
         }
     }
 
-    pub(super) fn next_block(&mut self, now: Now) -> Option<Vec<u8>> {
+    /// Sends the next block that changes sides, as it is when it is written, if there is one and room
+    /// for it; whether there was.
+    pub(super) fn send_block(&mut self, now: Now) -> bool {
+        let Some((connection, ticket, frame)) = self.next_block(now) else {
+            return false;
+        };
+        self.let_go(ticket, Held::Update(connection, frame), now);
+        true
+    }
+
+    fn next_block(&mut self, now: Now) -> Option<(ConnectionId, Ticket, Vec<u8>)> {
         let running = self.running.as_mut()?;
-        let (_, window) = running.window.as_mut().filter(|(_, w)| w.room() > 0)?;
+        let (connection, window) = running.window.as_mut().filter(|(_, w)| w.room() > 0)?;
         let durable = self.disk.durable();
-        let transfer = loop {
+        let connection = *connection;
+        let (ticket, transfer) = loop {
             let front = running.transfers.front();
             let (ticket, transfer) = front.filter(|(ticket, _)| *ticket <= durable).copied()?;
             running.transfers.pop_front();
@@ -104,14 +116,14 @@ impl Server {
             for part in parts.into_iter().rev() {
                 running.transfers.push_front((ticket, part));
             }
-            break running.transfers.pop_front()?.1;
+            break running.transfers.pop_front()?;
         };
         let id = window.send(Sent::Block(transfer), now.mono).ok()?;
         running.blocks_out += 1;
         let mut buffer = [0; BLOCK_FRAME_LEN_MAX];
         let len = write_bndupd(transfer, id, now.wall, &mut buffer).expect("room");
         self.say(|| format!("BNDUPD {} to the {:?}", transfer.block, transfer.to));
-        Some(buffer[..len].to_vec())
+        Some((connection, ticket, buffer[..len].to_vec()))
     }
 
     pub(super) fn work_block(
@@ -141,7 +153,8 @@ impl Server {
         let mut buffer = [0; BLOCK_FRAME_LEN_MAX];
         let len = write_bndreply(prefix, received.rejection, id, &mut buffer).expect("room");
         self.say(|| format!("took {block}: {received:?}"));
-        self.hold(Held::Answer(connection, buffer[..len].to_vec()), now);
+        let answer = Held::Answer(connection, buffer[..len].to_vec());
+        self.hold(Thread::Control, answer, now);
     }
 
     pub(super) fn block_answered(

@@ -1,6 +1,6 @@
 //! What a server does for clients, as a worker does it.
 
-use super::{Held, Running, Server, record, shard_mut};
+use super::{Held, Running, Server, Thread, record, shard_mut};
 use crate::client::Millis;
 use crate::message::FromServer;
 use crate::mutation::Mutation;
@@ -44,7 +44,8 @@ impl Server {
             leeways: &leeways,
         };
         let mut buffer = [0; 1_500];
-        let shard = shard_mut(&mut running.shards, parsed.shard(&running.model));
+        let id = parsed.shard(&running.model);
+        let shard = shard_mut(&mut running.shards, id);
         let mut ended = Vec::new();
         let disk = &mut self.disk;
         let mut granted = Vec::new();
@@ -65,8 +66,9 @@ impl Server {
         )
         .is_ok_and(|index| index.server_id.is_some());
         let state = running.serves_as;
+        let worker = self.worker_of(id);
         for lease in ended {
-            self.hold(Held::Release(lease), now);
+            self.forget(worker, lease, now);
         }
         let Outcome::Reply { len, durable, .. } = outcome else {
             return None;
@@ -80,7 +82,7 @@ impl Server {
             decided,
         };
         match durable {
-            true => self.hold(held, now),
+            true => self.hold(worker, held, now),
             false => self.let_go(0, held, now),
         }
         self.go_on(now);
@@ -108,8 +110,8 @@ impl Server {
         let disk = &mut self.disk;
         let mut emit = |delta: &BindingDelta<'_>| {
             record(disk, &running.model, delta);
-            if let BindingDelta::Remove { lease, .. } = delta {
-                ended.push(*lease);
+            if let BindingDelta::Remove { shard, lease } = delta {
+                ended.push((*shard, *lease));
             }
         };
         for shard in &mut running.shards {
@@ -119,14 +121,14 @@ impl Server {
                 next = engine::reclaim(&context, shard, (from, 1_000), &mut emit);
             }
         }
-        for lease in ended {
-            self.forget(lease, now);
+        for (shard, lease) in ended {
+            self.forget(self.worker_of(shard), lease, now);
         }
     }
 
     /// Nobody holds the lease any more: back to its pool when that is on disk.
-    pub(super) fn forget(&mut self, lease: Lease, now: failover::Now) {
-        self.hold(Held::Release(lease), now);
+    pub(super) fn forget(&mut self, by: Thread, lease: Lease, now: failover::Now) {
+        self.hold(by, Held::Release(lease), now);
     }
 }
 

@@ -26,6 +26,7 @@ use journal::{ControlDelta, Entry};
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, Leeway, LinkKey, PoolSpec, Role, Shard};
 use std::collections::{BTreeMap, VecDeque};
 use updates::Yielding;
+use wire::ShardId;
 
 /// Key of the one relationship in the journal.
 const RELATIONSHIP: u64 = 1;
@@ -65,6 +66,21 @@ enum Held {
     Release(Lease),
 }
 
+/// Something that waits, and who looks after it.
+struct Waiting {
+    ticket: Ticket,
+    by: Thread,
+    held: Held,
+}
+
+/// One of a server's threads: what one of them says stays in its order, what two say does not.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Thread {
+    Worker(usize),
+    /// What belongs to no shard.
+    Control,
+}
+
 enum Sent {
     Lease(Offer),
     Block(Transfer),
@@ -79,6 +95,7 @@ pub struct Server {
     /// Its clock is ahead of the true time by this many seconds.
     pub ahead_secs: i64,
     pub running: Option<Running>,
+    rng: Rng,
     /// Counts its starts.
     pub generation: u64,
     pub out: Vec<Out>,
@@ -96,7 +113,7 @@ pub struct Running {
     effects: VecDeque<(Effect, ServerState)>,
     /// What stands behind a stored record waits for it.
     blocked: Option<Ticket>,
-    held: VecDeque<(Ticket, Held)>,
+    held: VecDeque<Waiting>,
     window: Option<(ConnectionId, Window<Sent>)>,
     round: Option<Round>,
     /// Blocks to be told to the partner, each when its record is durable.
@@ -116,7 +133,7 @@ pub fn duid_of(index: usize) -> [u8; 4] {
 }
 
 impl Server {
-    pub fn new(index: usize, params: &Params) -> Self {
+    pub fn new(index: usize, params: &Params, rng: Rng) -> Self {
         Self {
             index,
             role: [Role::Primary, Role::Secondary][index],
@@ -124,6 +141,7 @@ impl Server {
             disk: Disk::default(),
             ahead_secs: 0,
             running: None,
+            rng,
             generation: 0,
             out: Vec::new(),
         }
@@ -234,14 +252,30 @@ impl Server {
         self.disk.end_write();
         let now = self.now(now);
         self.carry_out(now);
+        // Who does not look now does so later.
+        let looks: Vec<bool> = (0..self.params.workers)
+            .map(|_| self.rng.chance(700))
+            .collect();
+        self.let_go_due(&looks, now);
+        self.go_on(now);
+    }
+
+    /// What is durable happens, as far as the worker looks that it waits for.
+    fn let_go_due(&mut self, looks: &[bool], now: Now) {
+        let durable = self.disk.durable();
+        let is_due = |waiting: &Waiting| {
+            waiting.ticket <= durable
+                && match waiting.by {
+                    Thread::Worker(worker) => looks[worker],
+                    Thread::Control => true,
+                }
+        };
         while let Some(running) = &mut self.running
-            && let Some((ticket, _)) = running.held.front()
-            && *ticket <= self.disk.durable()
-            && let Some((ticket, held)) = running.held.pop_front()
+            && let Some(first) = running.held.iter().position(is_due)
+            && let Some(Waiting { ticket, held, .. }) = running.held.remove(first)
         {
             self.let_go(ticket, held, now);
         }
-        self.go_on(now);
     }
 
     fn let_go(&mut self, ticket: Ticket, held: Held, now: Now) {
@@ -266,8 +300,9 @@ impl Server {
         }
     }
 
-    /// Holds something until all that was appended is durable.
-    fn hold(&mut self, held: Held, now: Now) {
+    /// Holds something until all that was appended is durable, and what its thread held before has
+    /// happened.
+    fn hold(&mut self, by: Thread, held: Held, now: Now) {
         let ticket = self.disk.ticket();
         let hurries = match held {
             Held::ToClient { .. } => Some(Mutation::AnswerBeforeCommit),
@@ -275,11 +310,19 @@ impl Server {
             Held::Update(..) | Held::Release(_) => None,
         };
         let is_hurried = hurries.is_some() && self.params.mutation == hurries;
-        if ticket <= self.disk.durable() || is_hurried {
+        let running = self.running.as_ref();
+        let is_first = !running.is_some_and(|r| r.held.iter().any(|before| before.by == by));
+        if ticket <= self.disk.durable() && is_first || is_hurried {
             self.let_go(ticket, held, now);
         } else if let Some(running) = &mut self.running {
-            running.held.push_back((ticket, held));
+            running.held.push_back(Waiting { ticket, by, held });
         }
+    }
+
+    /// Who owns a shard.
+    fn worker_of(&self, shard: ShardId) -> Thread {
+        let place = self.params.shard_ids.iter().position(|id| *id == shard);
+        Thread::Worker(place.unwrap_or(0) % self.params.workers)
     }
 
     fn say(&mut self, what: impl FnOnce() -> String) {
@@ -307,11 +350,19 @@ fn record(disk: &mut Disk, model: &Model, delta: &BindingDelta<'_>) {
     disk.append(&Entry::Binding(*delta));
 }
 
-fn shard_mut(shards: &mut [Shard], id: wire::ShardId) -> &mut Shard {
+fn shard_mut(shards: &mut [Shard], id: ShardId) -> &mut Shard {
     let mut found = shards.iter_mut();
     found
         .find(|shard| shard.id() == id)
         .expect("clients are of the simulated shards only")
+}
+
+impl Running {
+    /// Whether a lease that nobody holds is on its way back to its pool.
+    fn comes_back(&self, lease: Lease) -> bool {
+        let mut held = self.held.iter().map(|waiting| &waiting.held);
+        held.any(|held| matches!(held, Held::Release(other) if *other == lease))
+    }
 }
 
 impl Params {

@@ -74,6 +74,7 @@ impl Server {
     /// Twice in a second.
     pub fn tick(&mut self, now: Millis) {
         let now = self.now(now);
+        self.let_go_due(&vec![true; self.params.workers], now);
         self.expire(now);
         let Some(running) = &mut self.running else {
             return;

@@ -11,6 +11,7 @@ use failover::updates::{
 };
 use failover::{ConnectionId, Now};
 use lease::{BindingDelta, Lease};
+use wire::ShardId;
 use wire::failover::{Body, ClientData, Container, FailoverMessage, TransactionId};
 
 /// The update in front waits for leases that other shards have given up for it.
@@ -24,18 +25,22 @@ impl Server {
     /// Sends what the partner has not acknowledged, as far as the window goes. An update leaves when
     /// what it tells is on disk: a crash must not take back what the partner has built on.
     pub(super) fn send_updates(&mut self, now: Now) {
-        while let Some(frame) = self.next_block(now).or_else(|| self.next_update(now)) {
-            let Some((connection, _)) = self.running.as_ref().and_then(|r| r.window.as_ref())
-            else {
+        loop {
+            if self.send_block(now) {
+                continue;
+            }
+            let Some((connection, shard, frame)) = self.next_update(now) else {
                 return;
             };
-            self.hold(Held::Update(*connection, frame), now);
+            let update = Held::Update(connection, frame);
+            self.hold(self.worker_of(shard), update, now);
         }
     }
 
-    fn next_update(&mut self, now: Now) -> Option<Vec<u8>> {
+    fn next_update(&mut self, now: Now) -> Option<(ConnectionId, ShardId, Vec<u8>)> {
         let running = self.running.as_mut()?;
-        let (_, window) = running.window.as_mut().filter(|(_, w)| w.room() > 0)?;
+        let (connection, window) = running.window.as_mut().filter(|(_, w)| w.room() > 0)?;
+        let connection = *connection;
         let may = running.leeway.replicate;
         let mut buffer = [0; BNDUPD_LEN_MAX];
         let mut shards = running.shards.iter_mut();
@@ -49,7 +54,7 @@ impl Server {
         let mut frame = buffer[..len].to_vec();
         frame[3..6].copy_from_slice(&id.octets());
         self.say(|| format!("BNDUPD {} {:?}", offer.lease, offer.status));
-        Some(frame)
+        Some((connection, offer.shard, frame))
     }
 
     /// Takes the partner's updates and answers as they came.
@@ -147,11 +152,12 @@ impl Server {
                     }
                 }
             }
-            // A lease that no shard has is on its way back to its pool: it is there with the next
-            // commit.
+            // A lease that no shard has is on its way back to its pool: it is there when its worker
+            // looks after the next commit.
+            let comes_back = outcome.elsewhere.iter().any(|l| running.comes_back(*l));
             let until = self.disk.ticket();
             let is_still = until <= self.disk.durable() && yielded.is_empty() && refused.is_empty();
-            if is_still {
+            if is_still && !comes_back {
                 let leases = &outcome.elsewhere;
                 let what = format!("{leases:?} taken in their pools and held by nobody");
                 self.out.push(Out::Broken(what));
@@ -162,7 +168,8 @@ impl Server {
                 yielded,
                 refused,
             });
-            return until <= self.disk.durable()
+            return !comes_back
+                && until <= self.disk.durable()
                 && self.work_update(connection, id, data, len, now);
         }
         buffer.truncate(outcome.reply_len);
@@ -177,9 +184,10 @@ impl Server {
                 });
             }
         }
-        self.hold(Held::Answer(connection, buffer), now);
+        let worker = self.worker_of(id_of);
+        self.hold(worker, Held::Answer(connection, buffer), now);
         for lease in outcome.freed {
-            self.forget(lease, now);
+            self.forget(worker, lease, now);
         }
         true
     }
@@ -222,7 +230,7 @@ impl Server {
                     {
                         running.kept.insert(lease, kept);
                     }
-                    self.forget(lease, now);
+                    self.forget(self.worker_of(offer.shard), lease, now);
                 }
                 self.say(|| format!("BNDREPLY {} {settled:?}", offer.lease));
             }
