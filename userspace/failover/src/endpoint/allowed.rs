@@ -59,7 +59,7 @@ impl Endpoint {
     /// promised what may still hold. RECOVER and RECOVER-WAIT are for that; but a conflict with a
     /// partner that stood alone leads past them (§8.5.1, §8.10, §8.11), to states that serve. The
     /// operator who says that the partner is down has been asked.
-    fn lacks_bindings(&self) -> bool {
+    pub(super) fn lacks_bindings(&self) -> bool {
         let lacks = self.record.needs_all || self.promises_until.is_some();
         lacks && self.record.state != ServerState::PartnerDown
     }

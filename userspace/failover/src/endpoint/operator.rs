@@ -130,6 +130,8 @@ impl Endpoint {
             _ if self.aside => return Err(OrderError::Aside),
             Order::Refused => return Err(OrderError::Refused(state)),
             Order::Forced if !forced => return Err(OrderError::InsistOnly(state)),
+            // A conflict leads past the states that are for that.
+            _ if self.lacks_bindings() && !forced => return Err(OrderError::InsistOnly(state)),
             Order::Obeyed | Order::Forced => {}
         }
         if since > now.wall {

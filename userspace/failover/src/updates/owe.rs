@@ -61,10 +61,12 @@ fn promised(
 ) -> Option<BindingState> {
     let Everything { now, mclt_secs, .. } = *everything;
     let until = record.partner.expiration_time.max(now).plus(mclt_secs);
-    let is_active = record.status == BindingStatus::Active;
-    let ends_before =
-        record.status != BindingStatus::Abandoned && (!is_active || record.expires < until);
-    if !ends_before {
+    // Also what a client declined here: the partner may have given it to that client again.
+    let lasts = matches!(
+        record.status,
+        BindingStatus::Active | BindingStatus::Abandoned
+    );
+    if lasts && record.expires >= until {
         return None;
     }
     let is_its_clients = match record.status {
@@ -77,7 +79,7 @@ fn promised(
             true => BindingStatus::Active,
             false => BindingStatus::Abandoned,
         },
-        status_since: if is_active { record.status_since } else { now },
+        status_since: if lasts { record.status_since } else { now },
         expires: until,
         partner: PartnerTimes {
             unacked: true,

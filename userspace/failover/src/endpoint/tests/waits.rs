@@ -155,6 +155,27 @@ fn the_operator_must_insist_where_bindings_may_be_missing() {
     );
 }
 
+/// It lost its disk, and then its partner before that had told all.
+#[test]
+fn the_operator_must_insist_where_a_conflict_broke_before_all_bindings_were_there() {
+    let mut pair = Pair::normal();
+    pair.crash(PRIMARY);
+    pair.crash(SECONDARY);
+    let disk = pair.servers[SECONDARY].disk.as_mut().unwrap();
+    disk.state = S::ResolutionInterrupted;
+    disk.needs_all = true;
+    pair.start(SECONDARY);
+    pair.run(60);
+    let now = pair.now(SECONDARY);
+    let endpoint = pair.servers[SECONDARY].endpoint.as_mut().unwrap();
+    assert_eq!(
+        endpoint.partner_down(None, false, now),
+        Err(OrderError::InsistOnly(S::ResolutionInterrupted))
+    );
+    assert!(endpoint.partner_down(None, true, now).is_ok());
+    assert_eq!(endpoint.state(), S::PartnerDown);
+}
+
 #[test]
 fn rfc8156_8_6_2_recover_wait_runs_on_without_the_partner() {
     let mut pair = Pair::normal();

@@ -179,6 +179,9 @@ fn a_partner_that_lost_its_database_is_given_what_it_may_have_promised() {
         (Some(BindingStatus::Released), false, active_until),
         // Whoever had it next is not known.
         (Some(BindingStatus::Released), true, later),
+        // Declined here, and then given to its client again there.
+        (Some(BindingStatus::Abandoned), false, later),
+        (Some(BindingStatus::Abandoned), true, later),
     ] {
         for heard in [false, true] {
             let (mut primary, mut secondary) = pair();
@@ -194,6 +197,10 @@ fn a_partner_that_lost_its_database_is_given_what_it_may_have_promised() {
             }
             if let Some(status) = ended {
                 secondary.end(address(1), status);
+            }
+            if ended == Some(BindingStatus::Abandoned) {
+                let quarantine = now.plus(30);
+                secondary.amend(address(1), |record| record.expires = quarantine);
             }
             if sent {
                 secondary.offers();
