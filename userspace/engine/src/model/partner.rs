@@ -2,7 +2,7 @@
 
 use super::{Link, Model, Relationship};
 use crate::recovery::is_reserved_for;
-use lease::{BindingRecord, Lease, LinkKey, Role};
+use lease::{BindingRecord, Lease, LinkKey, Role, Shard};
 use wire::{Duid, IaKind, ShardId};
 
 impl Model {
@@ -87,9 +87,20 @@ impl Model {
         is_reserved_for(self, record)
     }
 
-    /// Whether it is counted who holds a lease: something is reserved there.
-    pub fn is_reserved(&self, lease: Lease) -> bool {
-        self.reservations.overlap(lease)
+    /// Keeps a lease from the client that it is reserved for by DUID, if nobody holds it and that client is
+    /// of a shard that `is_asked`; whether it did. For another client that has had it since before it
+    /// was reserved, as the partner says: counted before the update is received, so that the
+    /// client's own shard gives it no more. It is given back by [`release`](Self::release).
+    pub fn keep_from_its_client(&self, lease: Lease, is_asked: impl Fn(ShardId) -> bool) -> bool {
+        let reserved = self.reservations.exact(lease);
+        let reserved = reserved.filter(|reserved| {
+            let shard = reserved.shard();
+            reserved.is_clear() && shard.is_some_and(is_asked)
+        });
+        if reserved.is_some() {
+            self.reservations.hold(lease);
+        }
+        reserved.is_some()
     }
 
     /// Counts a lease that was [uncounted](Self::is_uncounted) and that its client gives up for another
@@ -98,10 +109,43 @@ impl Model {
         self.reservations.hold(lease);
     }
 
-    /// Counts a lease no longer that another client gives up for the one that it is reserved for, which
-    /// is [uncounted](Self::is_uncounted).
-    pub fn uncount(&self, lease: Lease) {
-        self.reservations.release(lease);
+    /// Of the leases of an update those where something is reserved and that its client's shard holds,
+    /// or another one has yielded for it: whether that is counted. For [`recount`](Self::recount).
+    pub fn counted(
+        &self,
+        shard: &Shard,
+        leases: impl Iterator<Item = Lease>,
+        yielded: &[Lease],
+    ) -> Vec<(Lease, bool)> {
+        let mut counted: Vec<(Lease, bool)> = Vec::new();
+        for lease in leases {
+            let is_known = counted.iter().any(|(other, _)| *other == lease);
+            if is_known || !self.reservations.overlap(lease) {
+                continue;
+            }
+            match shard.by_lease(lease) {
+                Some((_, record)) => counted.push((lease, !self.is_uncounted(&record))),
+                // Since it was given up.
+                None if yielded.contains(&lease) => counted.push((lease, true)),
+                None => {}
+            }
+        }
+        counted
+    }
+
+    /// After the update: counts those leases as their holders now ask for. One that was taken from one
+    /// client and given to another was held all the time, and so neither taken nor released.
+    pub fn recount(&self, shard: &Shard, counted: &[(Lease, bool)]) {
+        for (lease, was_counted) in counted {
+            let holder = shard.by_lease(*lease);
+            let is_counted = holder.map(|(_, record)| !self.is_uncounted(&record));
+            match (was_counted, is_counted) {
+                (true, Some(false)) => self.reservations.release(*lease),
+                (false, Some(true)) => self.reservations.hold(*lease),
+                // As it was; or ended, and released when that is on disk.
+                _ => {}
+            }
+        }
     }
 
     /// Whether a prefix is of a pool that is split between two servers, so that its end makes it

@@ -74,6 +74,14 @@ impl Reservation<'_> {
             && self.key == ReservationKey::Duid(duid.octets())
     }
 
+    /// The one shard that gives it, if it is one shard's.
+    pub(crate) fn shard(&self) -> Option<ShardId> {
+        match self.key {
+            ReservationKey::Duid(duid) if self.is_one_shards => Some(Duid::new(duid)?.shard()),
+            _ => None,
+        }
+    }
+
     /// Takes a lease that is not one shard's, if nobody holds any of it. To be given back with
     /// [`Reservations::release`], as every lease that was held.
     #[must_use]

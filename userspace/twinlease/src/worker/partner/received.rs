@@ -42,7 +42,9 @@ impl Desk {
             .retain(|(lease, why)| *why != Rejection::Outdated || places.is_taken(id, *lease));
         let mut buffer = std::mem::take(&mut self.partner.buffer);
         buffer.resize(GROWTH * update.message.len() + 256, 0);
-        let counted = self.reserved_leases(id, &data, &update.yielded);
+        let leases = data.leases().map(|lease| updates::place(&lease));
+        let shard = self.shards.get_mut(id);
+        let counted = self.model.counted(shard, leases, &update.yielded);
         let (shards, context, mut recorder) = self.deciding(now);
         let places = ClientPlaces {
             model: context.model,
@@ -57,7 +59,7 @@ impl Desk {
             &mut |delta| recorder.record_unfreed(delta),
         );
         self.partner.buffer = buffer;
-        self.count_reserved(id, &counted);
+        self.model.recount(self.shards.get_mut(id), &counted);
         let mut outcome = match received {
             Ok(outcome) => outcome,
             Err(wire::NoRoom) => {
@@ -96,47 +98,6 @@ impl Desk {
         self.partner.reply(ticket, update.key, len, rejected, freed);
     }
 
-    /// Leases of an update that are reserved for somebody and that this shard holds, or another one has
-    /// given up for it, and whether that is counted.
-    fn reserved_leases(
-        &self,
-        id: ShardId,
-        data: &ClientData<'_>,
-        yielded: &[Lease],
-    ) -> Vec<(Lease, bool)> {
-        let shard = self.shards.get(id);
-        let mut counted: Vec<(Lease, bool)> = Vec::new();
-        for lease in data.leases().map(|lease| updates::place(&lease)) {
-            if !self.model.is_reserved(lease) || counted.iter().any(|(other, _)| *other == lease) {
-                continue;
-            }
-            let held = shard.and_then(|shard| shard.by_lease(lease));
-            match held {
-                Some((_, record)) => counted.push((lease, !self.model.is_uncounted(&record))),
-                // Counted since it was given up.
-                None if yielded.contains(&lease) => counted.push((lease, true)),
-                None => {}
-            }
-        }
-        counted
-    }
-
-    /// Counts those leases as their holders now ask for: one that an update took from one client and
-    /// gave to another is held all the time, and so neither taken nor released.
-    fn count_reserved(&self, id: ShardId, counted: &[(Lease, bool)]) {
-        let shard = self.shards.get(id);
-        for (lease, was_counted) in counted {
-            let held = shard.and_then(|shard| shard.by_lease(*lease));
-            let is_counted = held.map(|(_, record)| !self.model.is_uncounted(&record));
-            match (was_counted, is_counted) {
-                (true, Some(false)) => self.model.uncount(*lease),
-                (false, Some(true)) => self.model.count(*lease),
-                // Ended, and released when that is on disk; or as it was.
-                _ => {}
-            }
-        }
-    }
-
     /// Gives up leases that an update says another client has, where the rules say so.
     pub(super) fn yield_leases(&mut self, update: &PartnerUpdate, leases: &[Lease], now: AbsTime) {
         let (mut given, mut refused) = (Vec::new(), Vec::new());
@@ -158,6 +119,18 @@ impl Desk {
             }
             let own = data.as_ref().and_then(|data| updates::shard_of(data).ok());
             let holder = self.shards.all().find(|shard| shard.holds(theirs.lease));
+            let is_asked = |shard| self.shards.get(shard).is_some();
+            if holder.is_none() && self.model.keep_from_its_client(theirs.lease, is_asked) {
+                let transit = &self.partner.transit;
+                transit.give(
+                    update.key,
+                    self.index,
+                    own.unwrap_or(ShardId(0)),
+                    theirs.lease,
+                );
+                given.push(theirs.lease);
+                continue;
+            }
             let Some(id) = holder.map(lease::Shard::id).filter(|id| Some(*id) != own) else {
                 continue;
             };

@@ -169,6 +169,32 @@ fn a_reserved_lease_given_to_a_client_of_the_same_shard_is_not_free_for_its_own(
     assert_eq!(held(&secondary), 0);
 }
 
+/// A stranger has had it since before that; rejected, its own client would be given it as well.
+#[test]
+fn a_lease_that_a_stranger_has_is_taken_over_though_it_is_reserved_since() {
+    let lease = address(0x11);
+    let is_same_shard = |n: &u16| shard_of(&client(*n)) == shard_of(&client(0));
+    let elsewhere = (1..).find(|n| !is_same_shard(n)).unwrap();
+    let beside = (1..).find(is_same_shard).unwrap();
+    for own in [elsewhere, beside] {
+        let (mut primary, mut secondary) = pair();
+        reserve(&mut secondary, own, lease);
+        let held = |side: &Side| side.desk.model.reservations_held();
+        primary.put(0, lease, Active);
+        exchange(&mut primary, &mut secondary);
+        assert_eq!(primary.unacked(), 0);
+        let holder = secondary.get(lease).unwrap();
+        assert_eq!(holder.duid.octets(), client(0));
+        assert_eq!(held(&secondary), 1, "not free for its own client");
+        primary.now = primary.now.plus(1);
+        secondary.now = primary.now;
+        primary.put(0, lease, Released);
+        exchange(&mut primary, &mut secondary);
+        assert_eq!(held(&secondary), 0);
+        assert!(secondary.desk.partner.kept(0).is_empty());
+    }
+}
+
 #[test]
 fn an_ended_lease_of_another_shard_is_freed_and_not_lost() {
     let lease = address(0x11);
