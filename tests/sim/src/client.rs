@@ -3,8 +3,9 @@
 
 use crate::message::{FromServer, ToServers};
 use crate::rng::Rng;
+use crate::site::{self, Device, LINK_OF_LINES};
 use lease::Lease;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use wire::{IaKind, MessageType};
 
 /// Milliseconds of simulated time.
@@ -32,6 +33,9 @@ enum Plan {
 #[derive(Debug)]
 pub struct Client {
     pub duid: Vec<u8>,
+    line: [u8; 4],
+    /// Whether there is a link whose leases are its lines'.
+    by_line: bool,
     /// The link it is on.
     pub link: u16,
     kinds: Vec<IaKind>,
@@ -39,6 +43,10 @@ pub struct Client {
     server: Vec<u8>,
     /// Leases it holds, each until when.
     believed: BTreeMap<Lease, Millis>,
+    /// Those of them that another device of its line has since. That this one was silent for long
+    /// enough is taken to mean that it is not on the line any more: it may ask for them, as one that
+    /// comes back, and does not count as a holder.
+    displaced: BTreeSet<Lease>,
     /// Those it would renew.
     held: Vec<Lease>,
     transaction_id: u32,
@@ -61,14 +69,17 @@ pub struct Turn {
 }
 
 impl Client {
-    pub fn new(duid: Vec<u8>, link: u16, kinds: Vec<IaKind>) -> Self {
+    pub fn new(device: &Device, link: u16, kinds: Vec<IaKind>, by_line: bool) -> Self {
         Self {
-            duid,
+            duid: device.duid.clone(),
+            line: device.line,
+            by_line,
             link,
             kinds,
             phase: Phase::Off,
             server: Vec::new(),
             believed: BTreeMap::new(),
+            displaced: BTreeSet::new(),
             held: Vec::new(),
             transaction_id: 0,
             octets: Vec::new(),
@@ -79,19 +90,29 @@ impl Client {
         }
     }
 
+    /// Whether a lease is this client's and the other one's: both are on the line whose it is.
+    pub fn shares(&self, other: &Self, lease: Lease) -> bool {
+        self.by_line && self.line == other.line && site::link_of(lease) == LINK_OF_LINES
+    }
+
+    /// Another device of its line has a lease from now on.
+    pub fn is_displaced(&mut self, lease: Lease) {
+        self.displaced.insert(lease);
+    }
+
     /// Until when it believes to hold a lease, if it does.
     pub fn believes(&self, lease: Lease, now: Millis) -> Option<Millis> {
         self.believed
             .get(&lease)
             .copied()
-            .filter(|until| *until > now)
+            .filter(|until| *until > now && !self.displaced.contains(&lease))
     }
 
     /// The leases it believes to hold.
     pub fn beliefs(&self, now: Millis) -> impl Iterator<Item = Lease> {
         self.believed
             .iter()
-            .filter(move |(_, until)| **until > now)
+            .filter(move |(lease, until)| **until > now && !self.displaced.contains(lease))
             .map(|(lease, _)| *lease)
     }
 
@@ -263,6 +284,7 @@ impl Client {
             }
             let until = now + u64::from(*valid) * 1_000;
             self.believed.insert(*lease, until);
+            self.displaced.remove(lease);
             self.held.push(*lease);
             gained.push((*lease, until));
             shortest = shortest.min(*preferred);

@@ -30,6 +30,9 @@ pub enum Fault {
     Clock { server: usize, ahead_secs: i64 },
     /// The operator says to this server that its partner is down.
     PartnerDown { server: usize, past: bool },
+    /// An operator reserves leases for those who are to have them, whoever has them now: both servers
+    /// start with that.
+    Reserve,
     /// The server finds its interfaces down, or up again.
     Health { server: usize, good: bool },
 }
@@ -80,6 +83,7 @@ pub fn draw(rng: &mut Rng, lies: bool) -> Fault {
             server,
             past: rng.chance(300),
         },
+        97 => Fault::Reserve,
         _ => Fault::Health {
             server,
             good: rng.chance(600),

@@ -16,6 +16,7 @@ mod oracle;
 mod params;
 mod rng;
 mod server;
+mod site;
 mod world;
 
 use server::clients as server_answers;

@@ -4,7 +4,7 @@ use crate::client::{Client, Millis};
 use crate::server::{Running, Server};
 use crate::server_answers::Decided;
 use failover::ServerState;
-use lease::{AbsTime, Lease, Prefixes, Role};
+use lease::{AbsTime, BindingRecord, Lease, Prefixes, Role};
 use std::collections::{BTreeMap, BTreeSet};
 use wire::MessageType;
 
@@ -54,7 +54,6 @@ impl Oracle {
     pub fn decided(
         &self,
         server: &Server,
-        duid: &[u8],
         mclt_secs: u32,
         decided: &Decided,
     ) -> Result<(), String> {
@@ -70,7 +69,7 @@ impl Oracle {
             return Ok(());
         }
         for (lease, _, valid_secs) in &decided.answer.leases {
-            let key = (*lease, duid.to_vec());
+            let key = (*lease, decided.holder.clone());
             let acked = self.acked[server.index].get(&key).copied();
             let most = decided.at.max(acked.unwrap_or_default()).plus(mclt_secs);
             if decided.at.plus(*valid_secs) > most {
@@ -204,11 +203,33 @@ pub fn difference(servers: &[Server; 2]) -> Option<String> {
         }
     }
     for (role, running) in [("primary", primary), ("secondary", secondary)] {
-        let held: usize = running.shards.iter().map(lease::Shard::len).sum();
-        let pools = running.model.pools().iter();
+        let model = &running.model;
+        let all = || {
+            running
+                .shards
+                .iter()
+                .flat_map(|shard| shard.walk(0, usize::MAX).1)
+        };
+        let drawn = |lease: Lease| {
+            let served = model.pool_of(lease);
+            served.is_some_and(|served| !served.pool().is_reserved(lease))
+        };
+        let held = all().filter(|record| drawn(record.lease)).count();
+        let pools = model.pools().iter();
         let bound: u128 = pools.map(|served| served.pool().counts().bound).sum();
         if held as u128 != bound {
             return Some(format!("the {role} has {held} bindings, its pools {bound}"));
+        }
+        let is_counted = |record: &BindingRecord<'_>| {
+            let reserved = &running.reserved;
+            reserved.contains(&record.lease) && !model.is_uncounted(record)
+        };
+        let held = all().filter(is_counted).count();
+        let counted = model.reservations_held();
+        if held != counted {
+            return Some(format!(
+                "the {role} has {held} reserved leases that others hold, and counts {counted}"
+            ));
         }
     }
     None

@@ -2,14 +2,20 @@
 
 use crate::mutation::Mutation;
 use crate::rng::Rng;
-use wire::{ShardId, shard_of};
+use crate::site::{self, Device, Reservation};
+use wire::ShardId;
 
 /// How many shards the clients are of: what happens between two shards happens between four.
 const SHARDS: usize = 4;
 
 #[derive(Clone, Debug)]
 pub struct Params {
-    pub clients: Vec<Vec<u8>>,
+    pub clients: Vec<Device>,
+    pub reserved: Vec<Reservation>,
+    /// Whether that is so from the beginning, or an operator says so later.
+    pub reserves_at_once: bool,
+    /// Whether link 1 tells its clients apart by their lines.
+    pub by_line: bool,
     pub shard_ids: Vec<ShardId>,
     /// Workers of each server, which share the shards.
     pub workers: usize,
@@ -35,18 +41,11 @@ impl Params {
     pub fn draw(rng: &mut Rng, mutation: Option<Mutation>, story: usize) -> Self {
         let clients = rng.within(16, 41) as usize;
         let shard_ids: Vec<ShardId> = (0..SHARDS as u8).map(ShardId).collect();
-        let mut duids = Vec::new();
-        let mut number = rng.next() as u32;
-        while duids.len() < clients {
-            number = number.wrapping_add(1);
-            let [a, b, c, d] = number.to_be_bytes();
-            let duid = vec![0, 3, 0, 1, a, b, c, d];
-            if shard_ids.contains(&shard_of(&duid)) {
-                duids.push(duid);
-            }
-        }
-        Self {
-            clients: duids,
+        let mut params = Self {
+            clients: site::devices(rng, clients, &shard_ids),
+            reserved: Vec::new(),
+            reserves_at_once: rng.chance(500),
+            by_line: rng.chance(400),
             shard_ids,
             workers: rng.pick(&[1, 2, 4]),
             mclt_secs: rng.pick(&[20, 40, 60, 90]),
@@ -61,6 +60,10 @@ impl Params {
             lies: rng.chance(150),
             mutation,
             story,
+        };
+        if rng.chance(600) {
+            params.reserve(rng);
         }
+        params
     }
 }

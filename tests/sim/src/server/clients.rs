@@ -4,6 +4,7 @@ use super::{Held, Running, Server, Thread, record, shard_mut};
 use crate::client::Millis;
 use crate::message::FromServer;
 use crate::mutation::Mutation;
+use crate::site;
 use core::net::Ipv6Addr;
 use engine::{Context, Ingress, InterfaceId, Outcome};
 use failover::ServerState;
@@ -17,6 +18,8 @@ pub struct Decided {
     pub state: ServerState,
     pub at: AbsTime,
     pub answer: FromServer,
+    /// Whose the leases are: the client's DUID, or what stands for its line.
+    pub holder: Vec<u8>,
 }
 
 impl Server {
@@ -30,11 +33,13 @@ impl Server {
     ) -> Option<Decided> {
         let now = self.now(now);
         let running = self.running.as_mut()?;
+        let device = &self.params.clients[client];
+        let forward = site::relayed(link, client, device.line, octets);
         let ingress = Ingress {
-            payload: octets,
-            interface: InterfaceId(link),
-            source: Ipv6Addr::from_bits((0xfe80 << 112) + client as u128 + 1),
-            destination: Ipv6Addr::from_bits((0xff02_u128 << 112) + 0x1_0002),
+            payload: &forward,
+            interface: InterfaceId(0),
+            source: Ipv6Addr::from_bits(site::network(link).addr + 1),
+            destination: Ipv6Addr::from_bits((0xff05_u128 << 112) + 0x1_0003),
         };
         let parsed = engine::parse(&ingress).expect("a client's message");
         let leeways = [running.leeway];
@@ -45,6 +50,13 @@ impl Server {
         };
         let mut buffer = [0; 1_500];
         let id = parsed.shard(&running.model);
+        let subscriber = parsed
+            .subscriber(&running.model)
+            .expect("each line has a name");
+        let holder = match &subscriber {
+            Some(key) => key.duid().octets().to_vec(),
+            None => device.duid.clone(),
+        };
         let shard = shard_mut(&mut running.shards, id);
         let mut ended = Vec::new();
         let disk = &mut self.disk;
@@ -73,7 +85,7 @@ impl Server {
         let Outcome::Reply { len, durable, .. } = outcome else {
             return None;
         };
-        let octets = buffer[..len].to_vec();
+        let octets = site::delivered(&buffer[..len]).to_vec();
         let answer = FromServer::read(&octets);
         let decided = now.mono;
         let held = Held::ToClient {
@@ -92,6 +104,7 @@ impl Server {
             state,
             at: now.wall,
             answer,
+            holder,
         })
     }
 

@@ -14,8 +14,9 @@ use crate::disk::{Disk, Ticket};
 use crate::mutation::Mutation;
 use crate::params::Params;
 use crate::rng::Rng;
+use crate::site::{BY_LINE, FIRST_ADDRESS, LINK_OF_LINES, link_name, network, prefixes};
 use engine::{
-    Adopting, InterfaceId, Lifetimes, LinkSpec, Model, ModelBuilder, PoolConfig, Relationship,
+    Adopting, Clients, Lifetimes, LinkSpec, Model, ModelBuilder, PoolConfig, Relationship,
 };
 use failover::balance::Transfer;
 use failover::updates::Offer;
@@ -26,7 +27,7 @@ use journal::{ControlDelta, Entry};
 use lease::{AbsTime, AllocationKey, BindingDelta, Lease, Leeway, LinkKey, PoolSpec, Role, Shard};
 use std::collections::{BTreeMap, VecDeque};
 use updates::Yielding;
-use wire::ShardId;
+use wire::{ClientKey, ShardId};
 
 /// Key of the one relationship in the journal.
 const RELATIONSHIP: u64 = 1;
@@ -95,6 +96,8 @@ pub struct Server {
     /// Its clock is ahead of the true time by this many seconds.
     pub ahead_secs: i64,
     pub running: Option<Running>,
+    /// Whether its config has the reservations.
+    pub reserves: bool,
     rng: Rng,
     /// Counts its starts.
     pub generation: u64,
@@ -104,6 +107,8 @@ pub struct Server {
 /// A server that runs.
 pub struct Running {
     pub model: Model,
+    /// What is reserved.
+    pub reserved: Vec<Lease>,
     pub shards: Vec<Shard>,
     pub endpoint: Endpoint,
     pub leeway: Leeway,
@@ -141,6 +146,7 @@ impl Server {
             disk: Disk::default(),
             ahead_secs: 0,
             running: None,
+            reserves: params.reserves_at_once,
             rng,
             generation: 0,
             out: Vec::new(),
@@ -164,7 +170,7 @@ impl Server {
     /// # Errors
     /// The disk holds what it cannot hold.
     pub fn start(&mut self, now: Millis) -> Result<(), String> {
-        let model = self.params.model(self.index, self.role);
+        let model = self.params.model(self.index, self.role, self.reserves);
         let mut shards = self.params.shards();
         let mut stored = None;
         let mut ownership = Vec::new();
@@ -214,7 +220,10 @@ impl Server {
         let now = self.now(now);
         let endpoint = Endpoint::new(config, stored, now).map_err(|error| error.to_string())?;
         self.generation += 1;
+        let reserved = self.params.reserved.iter().filter(|_| self.reserves);
+        let reserved = reserved.map(|reserved| reserved.lease);
         self.running = Some(Running {
+            reserved: reserved.collect(),
             model,
             shards,
             leeway: Leeway::startup(self.role, self.params.mclt_secs),
@@ -371,12 +380,17 @@ impl Params {
         self.shard_ids.iter().map(|id| Shard::new(*id, 7)).collect()
     }
 
-    fn model(&self, index: usize, role: Role) -> Model {
+    fn model(&self, index: usize, role: Role, reserves: bool) -> Model {
         let link = |number: u16| {
             let (addresses, prefixes) = self.pools(number);
             LinkSpec {
-                name: format!("link{number}"),
-                interface: Some(InterfaceId(number)),
+                name: link_name(number),
+                link_addresses: vec![network(number)],
+                clients: Clients {
+                    key: self.client_key(number),
+                    subscriber_ias: 1,
+                    takeover_after_secs: 10,
+                },
                 lifetimes: Some(Lifetimes {
                     preferred_secs: self.valid_secs * 3 / 4,
                     valid_secs: self.valid_secs,
@@ -392,18 +406,28 @@ impl Params {
         };
         ModelBuilder::new(&duid_of(index), AllocationKey::new([3; 16]))
             .quarantine_secs(self.quarantine_secs)
+            .reservations(self.reservations(reserves))
             .link(link(0))
             .link(link(1))
             .build()
             .expect("a model")
     }
 
-    fn pools(&self, link: u16) -> (PoolSpec, PoolSpec) {
-        let base = 0x2001_0db8_u128 << 96 | u128::from(link) << 64;
-        let ip = |n: u64| core::net::Ipv6Addr::from_bits(base | u128::from(n));
-        let addresses = PoolSpec::addresses(ip(0x1000), ip(0x1000 + self.addresses - 1));
+    /// How a link tells its clients apart.
+    pub fn client_key(&self, link: u16) -> ClientKey {
+        match self.by_line && link == LINK_OF_LINES {
+            true => BY_LINE,
+            false => ClientKey::Duid,
+        }
+    }
+
+    /// The addresses and the prefixes of a link.
+    pub fn pools(&self, link: u16) -> (PoolSpec, PoolSpec) {
+        let base = network(link).addr;
+        let ip = |n: u64| core::net::Ipv6Addr::from_bits(base + FIRST_ADDRESS + u128::from(n));
+        let addresses = PoolSpec::addresses(ip(0), ip(self.addresses - 1));
         let prefixes = Lease {
-            addr: 0x2001_0db8_8000_u128 << 80 | u128::from(link) << 72,
+            addr: prefixes(link),
             len: 64 - self.prefix_bits,
         };
         (

@@ -6,8 +6,8 @@ use crate::disk::Ticket;
 use crate::mutation::Mutation;
 use failover::reconcile::Rejection;
 use failover::updates::{
-    BNDUPD_LEN_MAX, LeaseUpdate, Premises, Settled, Yielded, client_of, offer, receive, settle,
-    shard_of, yield_lease,
+    BNDUPD_LEN_MAX, LeaseUpdate, Premises, Settled, Yielded, client_of, offer, place, receive,
+    settle, shard_of, yield_lease,
 };
 use failover::{ConnectionId, Now};
 use lease::{BindingDelta, Lease};
@@ -132,7 +132,9 @@ impl Server {
         let mut buffer = vec![0; len + 256];
         let disk = &mut self.disk;
         let mut emit = |delta: &BindingDelta<'_>| record(disk, model, delta);
-        let outcome = receive(&mut shards[of], &premises, id, data, &mut buffer, &mut emit)
+        let leases = || data.leases().map(|lease| place(&lease));
+        let counted = model.counted(&shards[of], leases(), &yielded);
+        let mut outcome = receive(&mut shards[of], &premises, id, data, &mut buffer, &mut emit)
             .expect("room for an answer");
         if !outcome.elsewhere.is_empty() {
             let (mut yielded, mut refused) = (yielded.clone(), refused.clone());
@@ -145,11 +147,26 @@ impl Server {
                     continue;
                 }
                 for shard in shards.iter_mut() {
+                    let holder = shard.by_lease(update.lease);
+                    let is_uncounted = holder.is_some_and(|(_, r)| model.is_uncounted(&r));
                     match yield_lease(shard, &premises, &update, &mut emit) {
                         Yielded::NotHere => {}
-                        Yielded::Given => yielded.push(update.lease),
+                        Yielded::Given => {
+                            if is_uncounted {
+                                model.count(update.lease);
+                            }
+                            yielded.push(update.lease);
+                        }
                         Yielded::Refused(why) => refused.push((update.lease, why)),
                     }
+                }
+            }
+            for lease in &outcome.elsewhere {
+                let is_known =
+                    yielded.contains(lease) || refused.iter().any(|(known, _)| known == lease);
+                let is_held = shards.iter().any(|shard| shard.holds(*lease));
+                if !is_known && !is_held && model.keep_from_its_client(*lease, |_| true) {
+                    yielded.push(*lease);
                 }
             }
             // A lease that no shard has is on its way back to its pool: it is there when its worker
@@ -172,6 +189,11 @@ impl Server {
                 && until <= self.disk.durable()
                 && self.work_update(connection, id, data, len, now);
         }
+        model.recount(&shards[of], &counted);
+        // Given up for this update, and not taken after all.
+        let untaken = |lease: &Lease| !shards[of].holds(*lease) && !outcome.freed.contains(lease);
+        let untaken: Vec<Lease> = yielded.iter().copied().filter(untaken).collect();
+        outcome.freed.extend(untaken);
         buffer.truncate(outcome.reply_len);
         if self.params.story > 0 {
             for lease in data.leases() {
@@ -206,20 +228,25 @@ impl Server {
         match (window.and_then(|(_, w)| w.answer(id)), container) {
             (Some(Sent::Lease(offer)), Container::Client(data)) => {
                 let shard = super::shard_mut(&mut running.shards, offer.shard);
-                let kept = shard
-                    .by_lease(offer.lease)
-                    .map(|(_, r)| r.partner.acked_partner_lifetime);
+                let before = shard.by_lease(offer.lease).map(|(_, record)| record);
+                let kept = before.map(|record| record.partner.acked_partner_lifetime);
+                // A BNDREPLY names the device; the lease may be its line's.
+                let client = data.client.client_id;
+                let holder = match &before {
+                    Some(record) if Some(record.duid) == client => Some(record.ia().duid),
+                    _ => client,
+                };
+                let holder = holder.map(|holder| holder.octets().to_vec());
                 let disk = &mut self.disk;
                 let settled = settle(shard, &offer, data, &mut |delta| {
                     record(disk, &running.model, delta);
                 });
                 for lease in data.leases().filter(|lease| lease.rejection().is_none()) {
                     let until = lease.options.partner_lifetime_sent;
-                    let duid = data.client.client_id;
-                    if let (Some(until), Some(duid), None) = (until, duid, data.rejection()) {
+                    if let (Some(until), Some(holder), None) = (until, &holder, data.rejection()) {
                         self.out.push(Out::Acknowledged(
                             offer.lease,
-                            duid.octets().to_vec(),
+                            holder.clone(),
                             lease::AbsTime(until),
                         ));
                     }

@@ -94,6 +94,7 @@ impl World {
                 self.servers[server].ahead_secs = ahead_secs;
             }
             Fault::PartnerDown { server, past } => return self.partner_down(server, past),
+            Fault::Reserve => return self.reserve(),
             Fault::Health { server, good } => {
                 if self.servers[server].running.is_none() {
                     return Ok(false);
@@ -102,6 +103,24 @@ impl World {
                 self.servers[server].event(told, self.now);
                 self.drain(server)?;
             }
+        }
+        Ok(true)
+    }
+
+    /// Both at the same time: servers that reserve different things are an operator's lie.
+    fn reserve(&mut self) -> Result<bool, String> {
+        if self.servers[0].reserves || self.network.blocked != [false; 2] {
+            return Ok(false);
+        }
+        let ran = [0, 1].map(|server| self.servers[server].running.is_some());
+        for server in (0..2).filter(|server| ran[*server]) {
+            self.crash(server, true)?;
+        }
+        for server in 0..2 {
+            self.servers[server].reserves = true;
+        }
+        for server in (0..2).filter(|server| ran[*server]) {
+            self.start(server)?;
         }
         Ok(true)
     }

@@ -104,9 +104,10 @@ impl World {
     pub fn new(params: Params, rng: Rng, faults: u32) -> Self {
         let mut rng = rng;
         let kinds: [&[IaKind]; 3] = [&[IaKind::Na], &[IaKind::Pd], &[IaKind::Na, IaKind::Pd]];
-        let clients = params.clients.iter().map(|duid| {
+        let clients = params.clients.iter().map(|device| {
             let kinds = rng.pick(&kinds).to_vec();
-            Client::new(duid.clone(), rng.within(0, 2) as u16, kinds)
+            let link = rng.within(0, 2) as u16;
+            Client::new(device, link, kinds, params.by_line)
         });
         let clients: Vec<Client> = clients.collect();
         let servers = [0, 1].map(|index| Server::new(index, &params, Rng::new(rng.next())));
@@ -226,10 +227,8 @@ impl World {
                             shown(&decided.answer)
                         )
                     });
-                    let duid = &self.clients[client].duid;
                     let of = &self.servers[server];
-                    self.oracle
-                        .decided(of, duid, self.params.mclt_secs, &decided)?;
+                    self.oracle.decided(of, self.params.mclt_secs, &decided)?;
                 }
                 self.drain(server)?;
             }
@@ -290,6 +289,11 @@ impl World {
         for (lease, until) in turn.gained {
             self.tally.grants += 1;
             self.tell(|| format!("client {client} has {lease} until {until}"));
+            for other in (0..self.clients.len()).filter(|other| *other != client) {
+                if self.clients[client].shares(&self.clients[other], lease) {
+                    self.clients[other].is_displaced(lease);
+                }
+            }
             self.oracle.gained(&self.clients, client, lease, self.now)?;
         }
         if let Some(octets) = turn.send {
