@@ -69,7 +69,7 @@ fn builder(number: u8) -> ModelBuilder {
                     .expect("a /64"),
             ),
             prefixes("2001:db8:9000::", 36, 64),
-            between("2001:db8:a000::", 44, [48, 56, 64 - number % 2]),
+            between("2001:db8:a000::", 46, [48, 54, 58 - number % 2]),
         ],
         ..LinkSpec::default()
     };

@@ -23,6 +23,9 @@ const WORKERS: usize = 2;
 const MODELS: usize = 10;
 const KEY: [u8; 16] = [3; 16];
 
+/// The prefix length that each client asks for (RFC 8168), or none.
+const HINTS: [u8; CLIENTS as usize] = [0, 49, 50, 51, 52, 54, 0, 0];
+
 /// The link-layer address of every client's DUID.
 const SHARED: [u8; 6] = [2, 0, 0, 0, 0, 7];
 /// Whose a lease is that is reserved by that address: of whoever asks first.
@@ -410,6 +413,10 @@ fn octets(held: &Held, duid: &[u8], msg_type: u8, na: bool, pd: bool) -> Vec<u8>
                 128 => option(&mut ia, 5, &[&addr[..], &[0; 8]].concat()),
                 _ => option(&mut ia, 26, &[&[0; 8][..], &[lease.len], &addr].concat()),
             }
+        }
+        let hint = HINTS[usize::from(duid[7]) % HINTS.len()];
+        if len != 128 && hint != 0 {
+            option(&mut ia, 26, &[&[0; 8][..], &[hint], &[0; 16]].concat());
         }
         option(&mut out, code, &ia);
     }
