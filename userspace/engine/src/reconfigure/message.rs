@@ -55,8 +55,12 @@ pub enum Unreachable {
     /// It has no lease any more.
     #[error("the client has no active lease")]
     NoLease,
-    /// It was given no key, because it did not say that it accepts Reconfigure messages.
-    #[error("the client does not accept Reconfigure messages")]
+    /// No key that it has is one of this server's secret: it did not say that it accepts Reconfigure
+    /// messages, or had its key from a partner with another secret.
+    #[error(
+        "no key of this server's is with the client: it did not accept Reconfigure messages when it \
+         last asked, or had its key under another secret; if it accepts them it gets one with its next Reply"
+    )]
     NotAccepted,
     /// How to reach it is not on record.
     #[error("no address is known for the client")]
