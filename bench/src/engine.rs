@@ -11,9 +11,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, ensure};
 use criterion::Criterion;
 
-use network::{Network, Path as ClientPath, Random, Size, Sort};
+use network::{Kind, Network, Random, Size};
 
 use crate::alloc;
+use crate::report::Findings;
 
 /// While anything is measured; `bench/network` says why these.
 const SIZE: Size = Size {
@@ -27,33 +28,13 @@ const MEASUREMENT: Duration = Duration::from_secs(2);
 /// Much more than the caches hold, so that nearly every load of the calibration misses them.
 const CALIBRATION_BYTES: usize = 128 << 20;
 
-const SCENARIOS: [(&str, ClientPath, Sort); 9] = [
-    ("solicit_ns", ClientPath::Direct, Sort::Solicit),
-    ("solicit_bound_ns", ClientPath::Direct, Sort::SolicitBound),
-    ("request_ns", ClientPath::Direct, Sort::Request),
-    ("renew_ns", ClientPath::Direct, Sort::Renew),
-    (
-        "information_request_ns",
-        ClientPath::Direct,
-        Sort::InformationRequest,
-    ),
-    ("solicit_relayed_ns", ClientPath::Relayed, Sort::Solicit),
-    (
-        "solicit_bound_relayed_ns",
-        ClientPath::Relayed,
-        Sort::SolicitBound,
-    ),
-    ("request_relayed_ns", ClientPath::Relayed, Sort::Request),
-    ("renew_relayed_ns", ClientPath::Relayed, Sort::Renew),
-];
-
 /// The figures; beside the times, allocations per message, the cost of a load that misses all
 /// caches here, and how much of the process lies in huge pages.
 ///
 /// # Errors
 ///
 /// If a message goes unanswered or the measurements cannot be read back.
-pub fn run() -> anyhow::Result<Vec<(&'static str, f64)>> {
+pub fn run() -> anyhow::Result<Findings> {
     let mut network = Network::new(SIZE)?;
     let huge_page_mb = huge_page_mb();
     let dir = tempfile::tempdir()?;
@@ -63,13 +44,14 @@ pub fn run() -> anyhow::Result<Vec<(&'static str, f64)>> {
         .sample_size(SAMPLES)
         .warm_up_time(WARM_UP)
         .measurement_time(MEASUREMENT);
-    let mut figures = Vec::new();
+    let mut findings = Findings::default();
     let mut allocations = 0;
-    for (name, path, sort) in SCENARIOS {
-        criterion.bench_function(name, |bencher| {
+    for (name, kind) in Kind::all() {
+        let name = format!("{}_ns", name.replace('-', "_"));
+        criterion.bench_function(&name, |bencher| {
             bencher.iter_custom(|messages| {
                 let mut took = Duration::ZERO;
-                network.answer(path, sort, messages, &mut |work| {
+                network.answer(kind.path, kind.sort, messages, &mut |work| {
                     let (calls, began) = (alloc::calls(), Instant::now());
                     work();
                     took += began.elapsed();
@@ -78,7 +60,8 @@ pub fn run() -> anyhow::Result<Vec<(&'static str, f64)>> {
                 took
             });
         });
-        figures.push((name, median_ns(dir.path(), name)?));
+        let median = median_ns(dir.path(), &name)?;
+        findings.figure(name, median);
     }
     let tally = network.tally();
     ensure!(
@@ -92,13 +75,13 @@ pub fn run() -> anyhow::Result<Vec<(&'static str, f64)>> {
         "{} bindings are left",
         network.bindings()
     );
-    figures.push((
+    findings.figure(
         "allocations_per_message",
         allocations as f64 / tally.messages as f64,
-    ));
-    figures.push(("random_load_ns", random_load_ns()));
-    figures.push(("huge_page_mb", huge_page_mb));
-    Ok(figures)
+    );
+    findings.figure("random_load_ns", random_load_ns());
+    findings.figure("huge_page_mb", huge_page_mb);
+    Ok(findings)
 }
 
 /// The median that criterion left behind.

@@ -30,7 +30,7 @@ use crate::scenario::Run;
 /// The scenarios that need no server, in the order of `all`; [`scenario::SCENARIOS`] follow.
 const ALONE: [(&str, Run); 4] = [
     ("steer", || Ok(Findings::from(steer::run()?))),
-    ("engine", || Ok(Findings::from(engine::run()?))),
+    ("engine", engine::run),
     ("journal", || Ok(Findings::from(journal::run()?))),
     ("reservations", || Ok(Findings::from(reservations::run()?))),
 ];
@@ -153,4 +153,18 @@ fn stop_in_order() -> Result<()> {
         signal_hook::flag::register(signal, flag.clone())?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_list_for_people_names_every_scenario_in_order() {
+        let listed = include_str!("../scenarios.txt").lines();
+        let listed = listed.filter_map(|line| line.split_whitespace().next());
+        let named = ALONE.into_iter().chain(scenario::SCENARIOS);
+        let named: Vec<&str> = named.map(|(name, _)| name).chain([ALL]).collect();
+        assert_eq!(listed.collect::<Vec<_>>(), named);
+    }
 }

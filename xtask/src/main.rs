@@ -48,9 +48,9 @@ enum Command {
     #[command(subcommand)]
     Lab(lab_command::LabCommand),
     /// Measure: builds with optimisation and runs a scenario of the bench
+    #[command(after_help = concat!("Scenarios:\n", include_str!("../../bench/scenarios.txt")))]
     Bench {
-        /// `steer`, `engine`, `journal`, `ceiling`, `sarr`, `renew`, `relays`, `latency`, `kea`,
-        /// `perfdhcp`, `hostile`, `storm`, `scale`, `memory`, `restart`, or `all`
+        /// One of those below
         scenario: String,
         /// Also write the figures to this file
         #[arg(long)]

@@ -8,6 +8,7 @@
 #![forbid(unsafe_code)]
 
 mod clients;
+mod kinds;
 mod record;
 
 use std::collections::VecDeque;
@@ -24,6 +25,7 @@ use wire::relay::RELAY_HEADER_LEN;
 use wire::{MessageType, OptionCode, Options, SHARDS, ShardId};
 
 pub use clients::{Client, Path, RELAYED_LINKS, Random, SERVER_DUID, link_address};
+pub use kinds::Kind;
 pub use record::record;
 
 /// Datagrams that a worker takes at once.

@@ -19,7 +19,7 @@ use crate::model::{
     ClassSet, Link, Membership, PoolId, RESERVED_MAX, Reservation, Reserved, ServedPool,
 };
 use crate::plan::{Hold, Line, Plan};
-use crate::subscriber::{NO_NUMBER, Place, Subscriber};
+use crate::subscriber::{NO_NUMBER, Place, Subscriber, key_of_client};
 use arrayvec::ArrayVec;
 use lease::{BindingId, BindingRecord, BindingStatus, Lease, Leeway, Prefixes, Role, Shard};
 use wire::{Duid, Ia, IaAddress, IaKey, IaKind, IaPrefix, OptionCode, StatusCode};
@@ -52,11 +52,7 @@ impl Policy<'_> {
     pub(crate) fn key(&self, ia: &Ia<'_>) -> IaKey<'_> {
         match self.subscriber {
             Some(subscriber) => subscriber.key_of(ia.kind, ia.iaid),
-            None => IaKey {
-                duid: self.duid,
-                kind: ia.kind,
-                iaid: ia.iaid,
-            },
+            None => key_of_client(self.duid, ia),
         }
     }
 

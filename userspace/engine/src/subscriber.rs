@@ -81,6 +81,16 @@ impl Parsed<'_> {
     }
 }
 
+/// What the bindings that a client has itself for an IA are keyed by: where its link has no subscribers.
+#[inline]
+pub(crate) fn key_of_client<'c>(client: Duid<'c>, ia: &Ia<'_>) -> IaKey<'c> {
+    IaKey {
+        duid: client,
+        kind: ia.kind,
+        iaid: ia.iaid,
+    }
+}
+
 /// The subscriber that a message is from.
 #[derive(Debug)]
 pub(crate) struct Subscriber<'m> {

@@ -1,7 +1,7 @@
 //! Messages to the engine, from a datagram's octets to the reply's.
 
 use anyhow::{Result, ensure};
-use network::{BATCH, Network, Path, Size, Sort};
+use network::{BATCH, Kind, Network, Size};
 
 use super::Work;
 
@@ -14,36 +14,12 @@ const SIZE: Size = Size {
 /// Messages of a kind.
 const MESSAGES: u64 = 1_024;
 
-const KINDS: [(&str, Path, Sort); 10] = [
-    ("engine/solicit", Path::Direct, Sort::Solicit),
-    ("engine/solicit-bound", Path::Direct, Sort::SolicitBound),
-    ("engine/request", Path::Direct, Sort::Request),
-    ("engine/renew", Path::Direct, Sort::Renew),
-    (
-        "engine/information-request",
-        Path::Direct,
-        Sort::InformationRequest,
-    ),
-    ("engine/solicit-relayed", Path::Relayed, Sort::Solicit),
-    (
-        "engine/solicit-bound-relayed",
-        Path::Relayed,
-        Sort::SolicitBound,
-    ),
-    ("engine/request-relayed", Path::Relayed, Sort::Request),
-    ("engine/renew-relayed", Path::Relayed, Sort::Renew),
-    (
-        "engine/information-request-relayed",
-        Path::Relayed,
-        Sort::InformationRequest,
-    ),
-];
-
 pub fn run(work: &Work<'_>) -> Result<()> {
     let mut network = Network::new(SIZE)?;
-    for (name, path, sort) in KINDS {
-        network.answer(path, sort, MESSAGES, &mut |batch| {
-            work.of(name, BATCH as u64, batch);
+    for (name, kind) in Kind::all() {
+        let name = format!("engine/{name}");
+        network.answer(kind.path, kind.sort, MESSAGES, &mut |batch| {
+            work.of(&name, BATCH as u64, batch);
         });
     }
     let tally = network.tally();

@@ -17,7 +17,7 @@ use crate::drop_reason::DropReason;
 use crate::failover;
 use crate::ingress::Parsed;
 use crate::model::{Link, Model};
-use crate::subscriber::Subscriber;
+use crate::subscriber::{Subscriber, key_of_client};
 use lease::{AbsTime, BindingDelta, BindingId, BindingRecord, BindingStatus, Leeway, Shard};
 use wire::{Duid, Ia, IaKey, MessageType, SubscriberKey};
 
@@ -184,11 +184,7 @@ impl<'x> Exchange<'x> {
     fn own_key(&self, client: Duid<'x>, ia: &Ia<'_>) -> IaKey<'x> {
         match self.subscriber {
             Some(subscriber) => subscriber.own_key_of(ia.kind, ia.iaid),
-            None => IaKey {
-                duid: client,
-                kind: ia.kind,
-                iaid: ia.iaid,
-            },
+            None => key_of_client(client, ia),
         }
     }
 
