@@ -398,6 +398,7 @@ impl Load for Flow<'_> {
             Order::Shuffled(order) => order.at(index),
         };
         self.last_intended_ns = intended_ns;
+        self.tally.last_late_ns = now_ns.saturating_sub(intended_ns);
         let fresh = Slot {
             intended_ns,
             second_sent_ns: 0,

@@ -20,6 +20,9 @@ use super::tally::Tally;
 pub const UNANSWERED_MAX: f64 = 0.001;
 /// A generator that is behind by more than this has not offered the rate: the run ends.
 const BEHIND_MAX: Duration = Duration::from_millis(500);
+/// A generator that is behind by more than this at the end of a run has spread it over a longer time:
+/// the rate was a lower one, though every exchange was answered. A stall before may be made up for.
+const LATE_MAX: Duration = Duration::from_millis(25);
 /// Length of a run in the search.
 const SEARCH_RUN: Duration = Duration::from_millis(1_000);
 /// Length and number of the runs that confirm what the search found.
@@ -75,7 +78,8 @@ pub struct Outcome {
 impl Outcome {
     /// Whether the rate was offered and borne.
     pub fn is_borne(&self) -> bool {
-        !self.fell_behind && self.tally.unanswered_ratio() <= UNANSWERED_MAX
+        let was_offered = u128::from(self.tally.last_late_ns) <= LATE_MAX.as_nanos();
+        !self.fell_behind && was_offered && self.tally.unanswered_ratio() <= UNANSWERED_MAX
     }
 
     /// Exchanges a second that ended as they should.
@@ -353,5 +357,28 @@ impl Session {
         }
         maximum.per_second = 0.0;
         maximum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_rate_that_the_generator_did_not_keep_to_is_not_borne() {
+        let ended = |last_late_ms: u64| {
+            let mut tally = Tally::default();
+            (tally.begun, tally.completed) = (1_000_000, 1_000_000);
+            tally.last_late_ns = last_late_ms * 1_000_000;
+            Outcome {
+                offered_per_s: 1e6,
+                seconds: 1.0,
+                tally,
+                fell_behind: false,
+                drops: Vec::new(),
+            }
+        };
+        assert!(ended(25).is_borne());
+        assert!(!ended(26).is_borne());
     }
 }

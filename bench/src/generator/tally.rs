@@ -13,6 +13,8 @@ const LATENCY_MAX_NS: u64 = 100_000_000_000;
 pub struct Tally {
     /// Exchanges begun.
     pub begun: u64,
+    /// How long after its intended time the last of them began, nanoseconds.
+    pub last_late_ns: u64,
     /// Answers to first messages.
     pub first_answered: u64,
     /// Second messages sent.
@@ -45,6 +47,7 @@ impl Default for Tally {
         let histogram = histogram.expect("the bounds are in order");
         Self {
             begun: 0,
+            last_late_ns: 0,
             first_answered: 0,
             second_sent: 0,
             completed: 0,

@@ -93,6 +93,7 @@ fn four_messages_make_an_exchange_with_latency_from_the_intended_time() {
     );
     let tally = flow.tally();
     assert_eq!((tally.begun, tally.completed, tally.second_sent), (1, 1, 1));
+    assert_eq!(tally.last_late_ns, 5_000_000);
     assert!(
         (6_990.0..=7_010.0).contains(&tally.latency_us(0.5)),
         "{}",
