@@ -35,7 +35,7 @@ delegated-length = 56
 pub fn run() -> Result<Vec<(&'static str, f64)>> {
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("reservations.jsonl");
-    std::fs::write(&file, lines())?;
+    std::fs::write(&file, lines("access", 0))?;
     let config = dir.path().join("config.toml");
     let named = format!("{CONFIG}[reservations]\nfile = {file:?}\n");
     std::fs::write(&config, named)?;
@@ -72,14 +72,15 @@ fn numbers() -> impl Iterator<Item = u32> {
     (0..COUNT).map(|at| (u64::from(at) * 7_368_787 % u64::from(COUNT)) as u32)
 }
 
-fn lines() -> String {
+/// A file of a million reservations on this link; in each round every lease is another line's.
+pub fn lines(link: &str, round: u32) -> String {
     let mut lines = String::new();
     for number in numbers() {
-        let (id, prefix) = (remote_id(number), lease(number));
+        let (id, prefix) = (remote_id((number + round) % COUNT), lease(number));
         // Writing to a String cannot fail.
         let _ = writeln!(
             lines,
-            r#"{{"link":"access","remote-id":"{id}","prefix":"{prefix}"}}"#
+            r#"{{"link":"{link}","remote-id":"{id}","prefix":"{prefix}"}}"#
         );
     }
     lines

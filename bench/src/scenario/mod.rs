@@ -13,6 +13,7 @@ mod memory;
 mod partners;
 mod perfdhcp;
 mod relays;
+mod reload;
 mod renew;
 mod restart;
 mod resync;
@@ -29,7 +30,7 @@ use crate::report::Findings;
 pub type Run = fn() -> Result<Findings>;
 
 /// By name, in the order in which `all` runs them.
-pub const SCENARIOS: [(&str, Run); 15] = [
+pub const SCENARIOS: [(&str, Run); 16] = [
     ("ceiling", ceiling::run),
     ("sarr", sarr::run),
     ("renew", renew::run),
@@ -42,6 +43,7 @@ pub const SCENARIOS: [(&str, Run); 15] = [
     ("scale", scale::run),
     ("memory", memory::run),
     ("restart", restart::run),
+    ("reload", reload::run),
     ("failover-cost", failover_cost::run),
     ("resync", resync::run),
     ("takeover", takeover::run),
