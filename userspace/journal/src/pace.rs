@@ -6,8 +6,9 @@
 
 use std::time::{Duration, Instant};
 
-/// Least time between the beginnings of two commits under load: some three writes of a fast disk.
-const SPACING: Duration = Duration::from_micros(300);
+/// Least time between the beginnings of two commits under load: little more than one write of a
+/// fast disk, so that what arrives just after a commit began is not long behind the next.
+const SPACING: Duration = Duration::from_micros(200);
 
 /// See the module.
 #[derive(Debug, Default)]
