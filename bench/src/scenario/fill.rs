@@ -14,10 +14,11 @@ use lease::{
 };
 use wire::{Duid, IaKind, Iaid, shard_of};
 
-use super::ground::{LINK, POOL, POOL_LEN};
+use super::ground::{Ground, LINK, NA, POOL, POOL_LEN, ServerSpec};
 use crate::generator::client::{Client, Numbering};
 use crate::generator::message::Leases;
 use crate::generator::oracle::Book;
+use crate::generator::session::Session;
 
 /// Odd, so that clients and positions of the pool are one to one; the golden ratio, so that the
 /// bindings of any number of clients are spread evenly over it.
@@ -40,6 +41,23 @@ pub fn leases_of(Client(client): Client) -> Leases {
         address: POOL.to_bits() + u128::from(position),
         ..Leases::default()
     }
+}
+
+/// Direct clients 0 to `clients`, each with an address that the server will find in its state when it
+/// is started as `spec` says.
+///
+/// # Errors
+/// As [`fill`], or the generator's port cannot be had.
+pub fn bound_clients(ground: &Ground, spec: &ServerSpec, clients: u32) -> Result<Session> {
+    let mut session = ground.direct(NA, 1)?;
+    fill(
+        ground.state(),
+        clients,
+        Numbering { salt: 1, relays: 0 },
+        spec.valid_secs,
+        &mut session.book,
+    )?;
+    Ok(session)
 }
 
 /// Writes bindings of clients 0 to `clients`, an address each, into the state directory `dir`, where

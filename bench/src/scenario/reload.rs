@@ -8,10 +8,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, bail, ensure};
 
-use super::fill::fill;
-use super::ground::{GENERATOR_CORE, Ground, LINK, NA, Server, ServerSpec, on_core, server_duid};
+use super::fill::bound_clients;
+use super::ground::{GENERATOR_CORE, Ground, LINK, Server, ServerSpec, on_core, server_duid};
 use super::sarr::{SARR, check};
-use crate::generator::client::Numbering;
 use crate::generator::drive::Clock;
 use crate::generator::session::{Outcome, Session};
 use crate::report::Findings;
@@ -31,15 +30,7 @@ const LIMIT: Duration = Duration::from_secs(120);
 pub fn run() -> Result<Findings> {
     let ground = Ground::new()?;
     let spec = ServerSpec::default();
-    let mut session = ground.direct(NA, 1)?;
-    let numbering = Numbering { salt: 1, relays: 0 };
-    fill(
-        ground.state(),
-        CLIENTS,
-        numbering,
-        spec.valid_secs,
-        &mut session.book,
-    )?;
+    let mut session = bound_clients(&ground, &spec, CLIENTS)?;
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("reservations.jsonl");
     write(&file, 0)?;

@@ -4,10 +4,9 @@ use std::time::Duration;
 
 use anyhow::Result;
 
-use super::fill::fill;
-use super::ground::{GENERATOR_CORE, Ground, NA, ServerSpec, on_core};
+use super::fill::bound_clients;
+use super::ground::{GENERATOR_CORE, Ground, ServerSpec, on_core};
 use super::sarr::{check, search};
-use crate::generator::client::Numbering;
 use crate::generator::flow::Kind;
 use crate::generator::session::{Who, Work};
 use crate::report::Findings;
@@ -21,15 +20,7 @@ const RELEASE_TIME: Duration = Duration::from_secs(2);
 pub fn run() -> Result<Findings> {
     let ground = Ground::new()?;
     let spec = ServerSpec::default();
-    let mut session = ground.direct(NA, 1)?;
-    let numbering = Numbering { salt: 1, relays: 0 };
-    fill(
-        ground.state(),
-        CLIENTS,
-        numbering,
-        spec.valid_secs,
-        &mut session.book,
-    )?;
+    let mut session = bound_clients(&ground, &spec, CLIENTS)?;
     let server = ground.start(&spec)?;
     session.set_server_duid(&super::ground::server_duid(&server)?);
     let mut findings = Findings::default();

@@ -6,9 +6,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, ensure};
 
-use super::fill::fill;
-use super::ground::{GENERATOR_CORE, Ground, NA, ServerSpec, on_core, server_duid};
-use crate::generator::client::Numbering;
+use super::fill::bound_clients;
+use super::ground::{GENERATOR_CORE, Ground, ServerSpec, on_core, server_duid};
 use crate::generator::drive::Clock;
 use crate::generator::flow::Kind;
 use crate::generator::session::{Session, Who, Work};
@@ -25,15 +24,7 @@ pub fn run() -> Result<Findings> {
     for (clients, name) in [(1_000_000, "restart_1m_s"), (10_000_000, "restart_10m_s")] {
         let ground = Ground::new()?;
         let spec = ServerSpec::default();
-        let mut session = ground.direct(NA, 1)?;
-        let numbering = Numbering { salt: 1, relays: 0 };
-        fill(
-            ground.state(),
-            clients,
-            numbering,
-            spec.valid_secs,
-            &mut session.book,
-        )?;
+        let mut session = bound_clients(&ground, &spec, clients)?;
         // Once for its identity, and as the server that is then killed.
         let mut server = ground.start(&spec)?;
         session.set_server_duid(&server_duid(&server)?);

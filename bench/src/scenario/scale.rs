@@ -2,10 +2,9 @@
 
 use anyhow::Result;
 
-use super::fill::fill;
-use super::ground::{Ground, NA, ServerSpec, server_duid};
+use super::fill::bound_clients;
+use super::ground::{Ground, ServerSpec, server_duid};
 use super::sarr::{SARR, check, search};
-use crate::generator::client::Numbering;
 use crate::generator::flow::Kind;
 use crate::generator::session::{Who, Work};
 use crate::report::{Curve, Findings};
@@ -23,15 +22,7 @@ pub fn run() -> Result<Findings> {
     for (clients, sarr_name, renew_name) in SIZES {
         let ground = Ground::new()?;
         let spec = ServerSpec::default();
-        let mut session = ground.direct(NA, 1)?;
-        let numbering = Numbering { salt: 1, relays: 0 };
-        fill(
-            ground.state(),
-            clients,
-            numbering,
-            spec.valid_secs,
-            &mut session.book,
-        )?;
+        let mut session = bound_clients(&ground, &spec, clients)?;
         session.begin_at(clients);
         let server = ground.start(&spec)?;
         session.set_server_duid(&server_duid(&server)?);

@@ -130,9 +130,8 @@ impl ReservationTableBuilder {
     fn before_in_reservation(&mut self, entry: &Entry) -> Option<&mut Entry> {
         let place = |entry: &Entry| (entry.source, entry.link, entry.key_at, entry.place.kind());
         let ia = ia_of(entry.len);
-        let mut pushed = self.entries.iter_mut().rev();
+        let pushed = self.entries.iter_mut().rev();
         pushed
-            .by_ref()
             .take_while(|before| place(before) == place(entry))
             .find(|before| ia_of(before.len) == ia)
     }

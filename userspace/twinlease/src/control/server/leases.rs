@@ -152,10 +152,8 @@ pub(super) fn line(named: [&Option<String>; 3]) -> Result<Option<Line>, ApiError
         ClientKey::InterfaceId,
         ClientKey::SubscriberId,
     ];
-    let mut given = by.into_iter().zip(named);
-    let mut given = given
-        .by_ref()
-        .filter_map(|(by, text)| Some((by, text.as_ref()?)));
+    let named = by.into_iter().zip(named);
+    let mut given = named.filter_map(|(by, text)| Some((by, text.as_ref()?)));
     let Some((by, text)) = given.next() else {
         return Ok(None);
     };

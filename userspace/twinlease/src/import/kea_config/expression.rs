@@ -124,9 +124,7 @@ impl Parser<'_> {
             | (Operand::Octets(octets), Operand::Said(said)) => compare(&said, &octets),
             (Operand::Enterprise(subject), Operand::Number(number))
             | (Operand::Number(number), Operand::Enterprise(subject)) => {
-                let number = u32::try_from(number);
-                let number = number.map_err(|_| "an enterprise number has 32 bits".to_owned())?;
-                exists(&subject.with_enterprise(number))
+                exists(&subject.with_enterprise(enterprise(number)?))
             }
             _ => Err("it compares other things than an option and a constant".to_owned()),
         }
@@ -160,10 +158,7 @@ impl Parser<'_> {
                 "vendor-class" | "vendor" => {
                     let enterprise = match self.tokens.first() {
                         Some(Token::Sign('[')) => match self.index()? {
-                            Token::Number(number) => {
-                                let number = u32::try_from(number);
-                                Some(number.map_err(|_| "an enterprise number has 32 bits")?)
-                            }
+                            Token::Number(number) => Some(enterprise(number)?),
                             _ => None,
                         },
                         _ => None,
@@ -278,6 +273,10 @@ impl Parser<'_> {
             _ => false,
         }
     }
+}
+
+fn enterprise(number: i64) -> Result<u32, String> {
+    u32::try_from(number).map_err(|_| "an enterprise number has 32 bits".to_owned())
 }
 
 enum Operand {
